@@ -1,0 +1,265 @@
+//! meshd's own settings: flags over the file over the defaults, checked once.
+//!
+//! Raw values are as written; a [`Config`] in hand is the proof that they are usable together.
+//! Defaults are written once, in [`raw::Raw`]; unknown keys are refused.
+
+mod flags;
+mod raw;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io, thread};
+
+pub use flags::Flags;
+use raw::Raw;
+
+/// Everything meshd may be told; each module gets its own part.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) identity: Identity,
+    pub(crate) state_dir: PathBuf,
+    /// Files and folders of manifests kept applied: at start, on SIGHUP and when they change.
+    pub(crate) manifests: Vec<PathBuf>,
+    pub(crate) api: Api,
+    pub(crate) capture: Capture,
+    pub(crate) proxy: Proxy,
+    pub(crate) admin: SocketAddr,
+    pub(crate) metrics_compat: MetricsCompat,
+    pub(crate) log: Log,
+    pub(crate) access_log: AccessLog,
+    pub(crate) drain: Drain,
+    /// Key, value, origin of every setting, for `meshctl env`.
+    pub(crate) origins: Vec<(String, String, String)>,
+}
+
+/// Who this daemon is.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) node: String,
+    pub(crate) mesh: String,
+    pub(crate) trust_domain: String,
+}
+
+/// The socket `meshctl` talks to.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    pub(crate) socket: PathBuf,
+    /// Anyone on the host may read.
+    pub(crate) readable_by_all: bool,
+    pub(crate) grants: Vec<Grant>,
+}
+
+/// Lets a user or group register and run as a service nobody else claimed.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Grant {
+    /// A service name, or `*`.
+    pub(crate) service: String,
+    #[serde(default)]
+    pub(crate) uids: Vec<u32>,
+    #[serde(default)]
+    pub(crate) gids: Vec<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Capture {
+    pub(crate) backend: BackendChoice,
+    /// Cgroup below the cgroup2 mount that holds every run, "meshd.slice".
+    pub(crate) cgroup: String,
+    pub(crate) tcp_port: u16,
+    pub(crate) dns_port: u16,
+    pub(crate) vip4: Range<Ipv4Addr>,
+    pub(crate) vip6: Range<std::net::Ipv6Addr>,
+    /// Socket marks: our own traffic, and captured traffic; only `mark_mask` bits count.
+    pub(crate) mark_own: u32,
+    pub(crate) mark_captured: u32,
+    pub(crate) mark_mask: u32,
+}
+
+/// An address range, `base` with its host bits zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range<A> {
+    pub(crate) base: A,
+    pub(crate) prefix: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BackendChoice {
+    /// `ebpf`, else `nft`.
+    Auto,
+    Ebpf,
+    Nft,
+    /// Nothing is captured; the API and the registry run.
+    None,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    pub(crate) workers: NonZeroUsize,
+    pub(crate) connect_timeout: Duration,
+    /// A TCP connection without a byte either way ends after this.
+    pub(crate) tcp_idle: Duration,
+    /// An HTTP client connection between requests.
+    pub(crate) client_idle: Duration,
+    /// A pooled upstream connection.
+    pub(crate) upstream_idle: Duration,
+    /// First byte of a head to its end.
+    pub(crate) header_timeout: Duration,
+    /// A request body without progress.
+    pub(crate) body_stall: Duration,
+    /// An answer without progress.
+    pub(crate) response_stall: Duration,
+    /// Open captured connections, all workers together.
+    pub(crate) max_connections: usize,
+    /// `SO_MARK` of every socket the proxy opens.
+    pub(crate) mark: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricsCompat {
+    None,
+    /// Also under GoMesh's names (`gomesh_*`).
+    Gomesh,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// `info`, or per module: `info,meshd::capture=debug`.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AccessLog {
+    pub(crate) format: AccessLogFormat,
+    /// `None`: standard output.
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AccessLogFormat {
+    Off,
+    /// Envoy-style line; the template's `%FIELDS%` are documented in `docs/access-log.md`.
+    Text(String),
+    Json,
+}
+
+/// How meshd stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drain {
+    /// Open requests and connections may go on this long after the stop signal.
+    pub(crate) grace: Duration,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    #[error("cannot read {}", file.display())]
+    Unreadable { file: PathBuf, source: io::Error },
+    #[error("{}: {text}", file.display())]
+    Malformed { file: PathBuf, text: String },
+    #[error("{key}: {value} {rule}")]
+    Value { key: &'static str, value: String, rule: &'static str },
+}
+
+impl Config {
+    /// Reads the file `flags` name (or `/etc/meshd/config.yaml` where it exists) and lays the
+    /// flags over it.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] names the file, or the key and the rule its value breaks.
+    pub fn load(flags: &Flags) -> Result<Self, InvalidConfig> {
+        let file = match &flags.config {
+            Some(file) => Some(file.clone()),
+            None => Some(PathBuf::from(flags::DEFAULT_FILE)).filter(|file| file.exists()),
+        };
+        let written = file.as_deref().map(read).transpose()?;
+        let raw = written.clone().unwrap_or_default();
+        let mut config = Self::check(flags.over(raw))?;
+        config.origins = raw::origins(written.as_ref(), file.as_deref(), flags);
+        config.file = file;
+        Ok(config)
+    }
+
+    fn check(raw: Raw) -> Result<Self, InvalidConfig> {
+        let node = raw.node.unwrap_or_else(host_name);
+        let valid_name = |name: &str| mesh_proto::manifest::is_name(name);
+        if !valid_name(&node) {
+            return Err(invalid("node", &node, NAME_RULE));
+        }
+        if !valid_name(&raw.mesh) {
+            return Err(invalid("mesh", &raw.mesh, NAME_RULE));
+        }
+        let cgroup = raw.cgroup.trim_matches('/').to_owned();
+        if cgroup.is_empty() || cgroup.contains("..") || cgroup.contains(char::is_whitespace) {
+            return Err(invalid("cgroup", &raw.cgroup, "must be a path below the cgroup2 mount"));
+        }
+        let trust_domain = raw.trust_domain.unwrap_or_else(|| format!("{}.mesh", raw.mesh));
+        let capture = raw.capture.check(cgroup)?;
+        let proxy = raw.proxy.check(capture.mark_own, default_workers())?;
+        Ok(Self {
+            file: None,
+            identity: Identity { node, mesh: raw.mesh, trust_domain },
+            state_dir: raw.state_dir,
+            manifests: raw.manifests,
+            api: raw.api.check(raw.socket)?,
+            capture,
+            proxy,
+            admin: raw.admin,
+            metrics_compat: raw.metrics.check()?,
+            log: raw.log.check()?,
+            access_log: raw.access_log.check()?,
+            drain: Drain { grace: Duration::from_secs(raw.drain.grace_secs) },
+            origins: Vec::new(),
+        })
+    }
+}
+
+const NAME_RULE: &str =
+    "must be 1 to 63 of a-z, 0-9 and -, starting and ending with a letter or digit";
+
+fn read(file: &Path) -> Result<Raw, InvalidConfig> {
+    let unreadable = |source| InvalidConfig::Unreadable { file: file.to_owned(), source };
+    let text = fs::read_to_string(file).map_err(unreadable)?;
+    if text.trim().is_empty() {
+        return Ok(Raw::default());
+    }
+    serde_saphyr::from_str(&text).map_err(|error| InvalidConfig::Malformed {
+        file: file.to_owned(),
+        text: error.to_string(),
+    })
+}
+
+fn invalid(
+    key: &'static str,
+    value: &(impl ToString + ?Sized),
+    rule: &'static str,
+) -> InvalidConfig {
+    InvalidConfig::Value { key, value: value.to_string(), rule }
+}
+
+/// The host's name up to its first dot, made a valid node name.
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let name = name.unwrap_or_default().to_ascii_lowercase();
+    let label = name.split('.').next().unwrap_or_default().replace('_', "-");
+    if mesh_proto::manifest::is_name(&label) { label } else { "node".to_owned() }
+}
+
+fn default_workers() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// A loopback or unspecified address with this port, for listeners of both families.
+pub(crate) const fn any_v4(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+}

@@ -1,0 +1,98 @@
+//! The command line of `meshd`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::raw::Raw;
+
+pub(super) const DEFAULT_FILE: &str = "/etc/meshd/config.yaml";
+
+/// The meshctl daemon: captures the traffic of chosen processes, carries it, answers meshctl.
+///
+/// Without any flag it uses /etc/meshd/config.yaml where that exists, and the defaults.
+#[derive(Clone, Debug, Default, clap::Parser)]
+#[command(name = "meshd", version, max_term_width = 100)]
+pub struct Flags {
+    /// Settings file [default: /etc/meshd/config.yaml where it exists]
+    #[arg(long, value_name = "FILE", env = "MESHD_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Name of this node [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub(super) node: Option<String>,
+    /// Name of the mesh [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(super) mesh: Option<String>,
+    /// SPIFFE trust domain [default: MESH.mesh]
+    #[arg(long, value_name = "NAME")]
+    pub(super) trust_domain: Option<String>,
+    /// Where state is kept [default: /var/lib/meshd]
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Unix socket meshctl talks to [default: /run/meshd/meshd.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+    /// Cgroup, below the cgroup2 mount, that holds every run [default: meshd.slice]
+    #[arg(long, value_name = "PATH")]
+    pub(super) cgroup: Option<String>,
+    /// Address of /metrics, /stats, /health [default: 127.0.0.1:15020]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) admin: Option<SocketAddr>,
+    /// How traffic is captured: auto, ebpf, nft or none [default: auto]
+    #[arg(long, value_name = "NAME")]
+    pub(super) backend: Option<String>,
+    /// Data plane workers, one core each [default: the cores meshd may use]
+    #[arg(long, value_name = "N")]
+    pub(super) workers: Option<usize>,
+    /// Port captured TCP arrives at [default: 15001]
+    #[arg(long, value_name = "PORT")]
+    pub(super) tcp_port: Option<u16>,
+    /// Port captured DNS arrives at [default: 15053]
+    #[arg(long, value_name = "PORT")]
+    pub(super) dns_port: Option<u16>,
+    /// One line per request: off, text or json [default: off]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) access_log: Option<String>,
+    /// Where access log lines go [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(super) access_log_file: Option<PathBuf>,
+    /// Log filter: a level, or per module ("info,meshd::capture=debug") [default: info]
+    #[arg(long, value_name = "FILTER", env = "MESHD_LOG")]
+    pub(super) log_level: Option<String>,
+    /// Log format: json or text [default: json, text on a terminal]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<String>,
+    /// Manifest file or folder to keep applied (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(super) manifests: Vec<PathBuf>,
+    /// Remove what a daemon with these settings left on the host after a crash, then exit
+    #[arg(long)]
+    pub cleanup: bool,
+}
+
+impl Flags {
+    /// The file's settings with every given flag in their place.
+    pub(super) fn over(&self, mut raw: Raw) -> Raw {
+        fn set<T: Clone>(place: &mut T, flag: Option<&T>) {
+            if let Some(value) = flag {
+                place.clone_from(value);
+            }
+        }
+        set(&mut raw.mesh, self.mesh.as_ref());
+        set(&mut raw.state_dir, self.state_dir.as_ref());
+        set(&mut raw.socket, self.socket.as_ref());
+        set(&mut raw.cgroup, self.cgroup.as_ref());
+        set(&mut raw.admin, self.admin.as_ref());
+        set(&mut raw.capture.backend, self.backend.as_ref());
+        set(&mut raw.capture.tcp_port, self.tcp_port.as_ref());
+        set(&mut raw.capture.dns_port, self.dns_port.as_ref());
+        set(&mut raw.access_log.format, self.access_log.as_ref());
+        set(&mut raw.log.level, self.log_level.as_ref());
+        raw.node = self.node.clone().or(raw.node);
+        raw.trust_domain = self.trust_domain.clone().or(raw.trust_domain);
+        raw.proxy.workers = self.workers.or(raw.proxy.workers);
+        raw.access_log.file = self.access_log_file.clone().or(raw.access_log.file);
+        raw.log.format = self.log_format.clone().or(raw.log.format);
+        raw.manifests.extend(self.manifests.iter().cloned());
+        raw
+    }
+}

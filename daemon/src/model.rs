@@ -1,0 +1,13 @@
+//! The mesh's nouns: parsed when they come in, printed when they go out.
+//!
+//! **Invariant:** no tokio, no IO, no clock.
+
+mod endpoint;
+mod name;
+mod protocol;
+mod workload;
+
+pub(crate) use endpoint::{Health, HealthCheck, Probe};
+pub(crate) use name::ServiceName;
+pub(crate) use protocol::{Compat, Declared};
+pub(crate) use workload::Workload;

@@ -1,0 +1,39 @@
+//! One address that serves, and how it is probed.
+
+use std::time::Duration;
+
+/// What the last probes, and nothing else, say about an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Health {
+    /// No check is declared: taken for healthy.
+    Unchecked = 0,
+    /// Declared but not probed yet; gets traffic only while nothing healthier exists.
+    Unknown = 1,
+    Healthy = 2,
+    Unhealthy = 3,
+}
+
+/// An endpoint's active health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HealthCheck {
+    pub(crate) probe: Probe,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    /// Failures in a row that make a healthy endpoint unhealthy.
+    pub(crate) unhealthy_after: u32,
+    /// Passes in a row that make an unhealthy endpoint healthy.
+    pub(crate) healthy_after: u32,
+    /// State before the first probe: `Unknown` by default, `Healthy` where declared.
+    pub(crate) initial: Health,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    Tcp,
+    /// GET of this path; `expect` lists the passing status codes, empty for 200…399.
+    Http {
+        path: String,
+        expect: Vec<u16>,
+    },
+}

@@ -1,0 +1,180 @@
+//! The decision record: what one request, connection or DNS question met.
+//!
+//! One fixed-size value, filled on the path without formatting or allocating; `trace`, the access
+//! log, `/metrics` errors and `top` are views of it. Names are numbers of the
+//! [`crate::state::Interner`]; host and path live beside the record in the ring.
+
+mod ring;
+
+use std::net::SocketAddr;
+
+/// See the module. Times are nanoseconds; `start` is Unix time, the rest durations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) protocol: Protocol,
+    pub(crate) method: Method,
+    pub(crate) start: u64,
+    pub(crate) trace: u128,
+    pub(crate) span: u64,
+    /// Low 64 bits of the `x-request-id` we made; 0 when the client brought its own.
+    pub(crate) request_id: u128,
+    pub(crate) source: Source,
+    pub(crate) destination: SocketAddr,
+    /// Interned; 0 = none.
+    pub(crate) service: u32,
+    pub(crate) route: u32,
+    /// 1-based, 0 = the built-in default.
+    pub(crate) rule: u16,
+    pub(crate) rules: u16,
+    pub(crate) pick: Option<Pick>,
+    /// Status sent to the client; 0 = none.
+    pub(crate) status: u16,
+    pub(crate) flag: Flag,
+    /// Connections tried.
+    pub(crate) tries: u8,
+    /// Body bytes (HTTP) or all bytes (TCP) towards the client, and from it.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) steps: Steps,
+    pub(crate) generation: u64,
+}
+
+/// Who called, from the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    pub(crate) address: SocketAddr,
+    /// Interned workload id; 0 = no workload of ours.
+    pub(crate) workload: u32,
+    /// Interned service label of the workload; 0 = none.
+    pub(crate) service: u32,
+    /// 0 = not known.
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    /// `comm`, NUL-padded.
+    pub(crate) process: [u8; 16],
+}
+
+/// The endpoint chosen and why.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pick {
+    /// Interned service, subset and endpoint; the endpoint's name is `service/address`.
+    pub(crate) service: u32,
+    pub(crate) subset: u32,
+    pub(crate) endpoint: u32,
+    pub(crate) address: SocketAddr,
+    pub(crate) reason: Reason,
+    /// Endpoints that were ready, of how many.
+    pub(crate) ready: u16,
+    pub(crate) of: u16,
+    /// The connection came from the pool.
+    pub(crate) reused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Http,
+    Tcp,
+    Dns,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http10,
+    Http11,
+    /// Recognised by its preface, carried as TCP.
+    Http2,
+    /// Recognised by its ClientHello, carried as TCP.
+    Tls,
+    Tcp,
+    Udp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+    Connect,
+    Trace,
+    /// Any other token: its name precedes the path in the ring's text.
+    Other,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Smooth weighted round robin over the ready ones.
+    RoundRobin,
+    /// The client asked for this endpoint's own address.
+    OwnAddress,
+    /// Nothing was ready, so everything was tried.
+    Panic,
+    /// The first choice failed before an answer.
+    Retry,
+}
+
+/// Why a request or connection did not end well; Envoy's response flags where one exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    None,
+    /// UF: connect failed.
+    UpstreamConnect,
+    /// UH: no endpoint.
+    NoEndpoint,
+    /// UT: the route's timeout.
+    UpstreamTimeout,
+    /// UC: the upstream closed or reset before the answer was whole.
+    UpstreamClosed,
+    /// UPE: the upstream broke the protocol.
+    UpstreamProtocol,
+    /// DC: the client went away.
+    DownstreamClosed,
+    /// DPE: the client broke the protocol.
+    DownstreamProtocol,
+    /// NR: no route matched.
+    NoRoute,
+    /// SI: idle or body stalled too long.
+    StreamIdle,
+    /// DO: refused for lack of resources.
+    Overload,
+    /// DR: draining.
+    Draining,
+    /// Ours: a panic in this request.
+    Panic,
+    /// Ours: a loop through ourselves.
+    Loop,
+}
+
+/// Durations of consecutive steps, nanoseconds; their sum is the record's whole time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Steps {
+    /// From the application's connect in the kernel to our accept; 0 on a reused connection.
+    pub(crate) capture: u64,
+    /// Accept (or first byte) to the head parsed.
+    pub(crate) head: u64,
+    pub(crate) route: u64,
+    pub(crate) balance: u64,
+    /// Waiting for an upstream connection, retries included.
+    pub(crate) connect: u64,
+    /// Request sent to first byte of the final answer.
+    pub(crate) app: u64,
+    /// First to last byte of the answer.
+    pub(crate) response: u64,
+}
+
+impl Steps {
+    pub(crate) fn total(&self) -> u64 {
+        self.capture
+            + self.head
+            + self.route
+            + self.balance
+            + self.connect
+            + self.app
+            + self.response
+    }
+}

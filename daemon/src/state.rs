@@ -1,0 +1,16 @@
+//! What the mesh is, here and now: one writer, and an immutable [`Snapshot`] everyone else reads.
+
+mod compile;
+mod intern;
+mod published;
+mod snapshot;
+mod store;
+mod vip;
+
+pub(crate) use intern::Interner;
+pub(crate) use published::{Published, Reader, Wake};
+pub(crate) use snapshot::{
+    Backend, Destination, Endpoint, EndpointLive, HttpRoute, HttpRule, Matches, PathMatch, Port,
+    Service, Snapshot, Split, StrMatch, Subset, Target,
+};
+pub(crate) use store::Store;
