@@ -3,6 +3,7 @@
 //! Both programs validate with the same code, so what `meshctl lint` accepts offline the daemon
 //! accepts too. No tokio and no IO here.
 
+pub mod codes;
 pub mod manifest;
 
 /// The gRPC API, generated from `proto/mesh/v1/*.proto`, whose comments are its documentation.
