@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What the last probes, and nothing else, say about an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub(crate) enum Health {
     /// No check is declared: taken for healthy.
@@ -15,7 +18,7 @@ pub(crate) enum Health {
 }
 
 /// An endpoint's active health check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthCheck {
     pub(crate) probe: Probe,
     pub(crate) interval: Duration,
@@ -28,7 +31,21 @@ pub(crate) struct HealthCheck {
     pub(crate) initial: Health,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            probe: Probe::Tcp,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            unhealthy_after: 3,
+            healthy_after: 2,
+            initial: Health::Unknown,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Probe {
     Tcp,
     /// GET of this path; `expect` lists the passing status codes, empty for 200…399.

@@ -3,7 +3,9 @@
 use std::fmt;
 
 /// A service's namespace and name; both are DNS labels (RFC 1123), checked by the manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct ServiceName {
     pub(crate) namespace: String,
     pub(crate) name: String,
