@@ -196,5 +196,7 @@ pub(crate) struct Backend {
     pub(crate) service: usize,
     /// Index into that service's `subsets`; 0 = any.
     pub(crate) subset: usize,
+    /// Index into that service's `ports`: only endpoints of this port take part.
+    pub(crate) port: usize,
     pub(crate) weight: u32,
 }
