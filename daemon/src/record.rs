@@ -4,9 +4,16 @@
 //! log, `/metrics` errors and `top` are views of it. Names are numbers of the
 //! [`crate::state::Interner`]; host and path live beside the record in the ring.
 
+mod codec;
+mod flag;
 mod ring;
+mod rings;
 
 use std::net::SocketAddr;
+
+pub(crate) use flag::{ErrorType, Flag};
+pub(crate) use ring::{Cursor, Entry, Ring};
+pub(crate) use rings::Rings;
 
 /// See the module. Times are nanoseconds; `start` is Unix time, the rest durations.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +85,11 @@ pub(crate) enum Kind {
     Dns,
 }
 
+impl Kind {
+    /// In the order of their numbers.
+    const ALL: [Self; 3] = [Self::Http, Self::Tcp, Self::Dns];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http10,
@@ -88,6 +100,12 @@ pub(crate) enum Protocol {
     Tls,
     Tcp,
     Udp,
+}
+
+impl Protocol {
+    /// In the order of their numbers.
+    const ALL: [Self; 6] =
+        [Self::Http10, Self::Http11, Self::Http2, Self::Tls, Self::Tcp, Self::Udp];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +124,23 @@ pub(crate) enum Method {
     None,
 }
 
+impl Method {
+    /// In the order of their numbers.
+    const ALL: [Self; 11] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+        Self::Options,
+        Self::Connect,
+        Self::Trace,
+        Self::Other,
+        Self::None,
+    ];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// Smooth weighted round robin over the ready ones.
@@ -118,36 +153,9 @@ pub(crate) enum Reason {
     Retry,
 }
 
-/// Why a request or connection did not end well; Envoy's response flags where one exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flag {
-    None,
-    /// UF: connect failed.
-    UpstreamConnect,
-    /// UH: no endpoint.
-    NoEndpoint,
-    /// UT: the route's timeout.
-    UpstreamTimeout,
-    /// UC: the upstream closed or reset before the answer was whole.
-    UpstreamClosed,
-    /// UPE: the upstream broke the protocol.
-    UpstreamProtocol,
-    /// DC: the client went away.
-    DownstreamClosed,
-    /// DPE: the client broke the protocol.
-    DownstreamProtocol,
-    /// NR: no route matched.
-    NoRoute,
-    /// SI: idle or body stalled too long.
-    StreamIdle,
-    /// DO: refused for lack of resources.
-    Overload,
-    /// DR: draining.
-    Draining,
-    /// Ours: a panic in this request.
-    Panic,
-    /// Ours: a loop through ourselves.
-    Loop,
+impl Reason {
+    /// In the order of their numbers.
+    const ALL: [Self; 4] = [Self::RoundRobin, Self::OwnAddress, Self::Panic, Self::Retry];
 }
 
 /// Durations of consecutive steps, nanoseconds; their sum is the record's whole time.

@@ -1,1 +1,40 @@
+//! Everything that shows what happened: counters per worker and their Prometheus view, rates for
+//! `top`, the log, the access log, events.
 //!
+//! Workers only count ([`Shard`]) and push records; adding up, rates, quantiles and text are made
+//! when somebody asks, on the control runtime.
+
+mod book;
+mod cells;
+mod events;
+mod histogram;
+mod series;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use book::Book;
+pub(crate) use events::{Event, Events, Severity};
+pub(crate) use series::{EndpointSeries, InFlight, Limit, Open, Refusal, Series, Shard};
+
+use crate::config::MetricsCompat;
+
+/// The daemon's counters; clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Telemetry {
+    compat: MetricsCompat,
+    books: Arc<Mutex<Vec<Arc<Book>>>>,
+    pub(crate) events: Events,
+}
+
+impl Telemetry {
+    pub(crate) fn new(compat: MetricsCompat) -> Self {
+        Self { compat, books: Arc::default(), events: Events::new() }
+    }
+
+    /// Counters of one more worker; called in that worker's thread, which it cannot leave.
+    pub(crate) fn shard(&self) -> Shard {
+        let book = Arc::new(Book::default());
+        self.books.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&book));
+        Shard::new(book)
+    }
+}

@@ -1,1 +1,187 @@
+//! The newest records of one writer, read by anyone without a lock.
 //!
+//! Every slot is a seqlock: the writer makes its number odd, stores the words, makes it even; a
+//! reader that saw the number change throws its copy away. All words are atomics, so a torn copy
+//! is a wrong value that gets discarded and never undefined behaviour. Host and path lie in a
+//! second, smaller circle of words: when long paths overtake the records, the oldest records
+//! outlive their text.
+
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
+};
+
+use super::Record;
+use super::codec::{self, Span, WORDS};
+
+/// Records kept per ring.
+const SLOTS: u64 = 8192;
+/// Words of text kept per ring: 128 bytes per record on average.
+const TEXT_WORDS: u64 = SLOTS * 16;
+/// Longer hosts and paths are cut.
+const MAX_HOST: usize = 256;
+const MAX_PATH: usize = 2048;
+
+/// One writer's records. Only one thread may [`Self::push`]: two would mix their words.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    slots: Box<[Slot]>,
+    text: Box<[AtomicU64]>,
+    pushed: AtomicU64,
+    /// Words of text ever claimed; raised before the words are overwritten.
+    claimed: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// Twice the number of the record (from 1), minus one while it is being written.
+    sequence: AtomicU64,
+    words: [AtomicU64; WORDS],
+}
+
+/// One record as read back.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) record: Record,
+    /// As the client sent it; the question's name for DNS; empty when the text was overwritten.
+    pub(crate) host: Vec<u8>,
+    /// As the client sent it (after "METHOD " for [`super::Method::Other`]); the answer for DNS.
+    pub(crate) path: Vec<u8>,
+}
+
+/// A streaming reader's place in one ring.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    ring: Arc<Ring>,
+    /// Number of the next record, from 0.
+    next: u64,
+}
+
+impl Ring {
+    pub(crate) fn new() -> Self {
+        // SAFETY: all-zero bytes are valid `AtomicU64`s, and `Slot` consists of nothing else.
+        // Zeroed by the allocator, so memory an idle worker never writes is never resident.
+        let (slots, text) = unsafe {
+            (
+                Box::new_zeroed_slice(SLOTS as usize).assume_init(),
+                Box::new_zeroed_slice(TEXT_WORDS as usize).assume_init(),
+            )
+        };
+        Self { slots, text, pushed: AtomicU64::new(0), claimed: AtomicU64::new(0) }
+    }
+
+    /// Keeps `record`, overwriting the oldest. For DNS, `host` is the question and `path` the
+    /// answer; for [`super::Method::Other`], `path` is "METHOD path".
+    pub(crate) fn push(&self, record: &Record, host: &[u8], path: &[u8]) {
+        let host = host.get(..MAX_HOST).unwrap_or(host);
+        let path = path.get(..MAX_PATH).unwrap_or(path);
+        let number = self.pushed.load(Relaxed);
+        let Some(slot) = self.slots.get((number % SLOTS) as usize) else { return };
+        let position = self.claimed.load(Relaxed);
+        let span = Span { position, host: host.len() as u16, path: path.len() as u16 };
+        slot.sequence.store(number * 2 + 1, Relaxed);
+        self.claimed.store(position + span.words(), Relaxed);
+        fence(Release);
+        self.write_text(position, host, path);
+        for (place, word) in slot.words.iter().zip(codec::encode(record, span)) {
+            place.store(word, Relaxed);
+        }
+        slot.sequence.store(number * 2 + 2, Release);
+        self.pushed.store(number + 1, Release);
+    }
+
+    /// How many were ever pushed.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.pushed.load(Acquire)
+    }
+
+    /// A reader of what comes from now on.
+    pub(crate) fn cursor(self: &Arc<Self>) -> Cursor {
+        Cursor { ring: Arc::clone(self), next: self.pushed() }
+    }
+
+    /// Kept entries, newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = Entry> {
+        let pushed = self.pushed();
+        (pushed.saturating_sub(SLOTS)..pushed).rev().filter_map(|number| self.read(number))
+    }
+
+    /// Record `number`, unless it was overwritten.
+    fn read(&self, number: u64) -> Option<Entry> {
+        let slot = self.slots.get((number % SLOTS) as usize)?;
+        let whole = number * 2 + 2;
+        if slot.sequence.load(Acquire) != whole {
+            return None;
+        }
+        let words = slot.words.each_ref().map(|word| word.load(Relaxed));
+        let (record, span) = codec::decode(&words);
+        let mut text = self.read_text(span);
+        fence(Acquire);
+        if slot.sequence.load(Relaxed) != whole {
+            return None;
+        }
+        if self.claimed.load(Relaxed) - span.position > TEXT_WORDS {
+            return Some(Entry { record, host: Vec::new(), path: Vec::new() });
+        }
+        let path = text.split_off(text.len().min(usize::from(span.host)));
+        Some(Entry { record, host: text, path })
+    }
+
+    fn write_text(&self, position: u64, host: &[u8], path: &[u8]) {
+        let mut word = [0; 8];
+        let mut filled = 0;
+        let mut at = position;
+        for &byte in host.iter().chain(path) {
+            if let Some(place) = word.get_mut(filled) {
+                *place = byte;
+            }
+            filled += 1;
+            if filled == word.len() {
+                self.store_text(at, word);
+                (word, filled, at) = ([0; 8], 0, at + 1);
+            }
+        }
+        if filled > 0 {
+            self.store_text(at, word);
+        }
+    }
+
+    fn store_text(&self, at: u64, word: [u8; 8]) {
+        if let Some(place) = self.text.get((at % TEXT_WORDS) as usize) {
+            place.store(u64::from_ne_bytes(word), Relaxed);
+        }
+    }
+
+    fn read_text(&self, span: Span) -> Vec<u8> {
+        let words = span.position..span.position + span.words();
+        let places = words.filter_map(|at| self.text.get((at % TEXT_WORDS) as usize));
+        let mut text: Vec<u8> =
+            places.flat_map(|place| place.load(Relaxed).to_ne_bytes()).collect();
+        text.truncate(usize::from(span.host) + usize::from(span.path));
+        text
+    }
+}
+
+impl Span {
+    fn words(self) -> u64 {
+        (u64::from(self.host) + u64::from(self.path)).div_ceil(8)
+    }
+}
+
+impl Cursor {
+    /// Hands over what came since the last call, oldest first, and returns how many of it were
+    /// overwritten before this reader came.
+    pub(crate) fn read(&mut self, mut each: impl FnMut(Entry)) -> u64 {
+        let pushed = self.ring.pushed();
+        let oldest = self.next.max(pushed.saturating_sub(SLOTS));
+        let mut missed = oldest - self.next;
+        for number in oldest..pushed {
+            match self.ring.read(number) {
+                Some(entry) => each(entry),
+                None => missed += 1,
+            }
+        }
+        self.next = pushed;
+        missed
+    }
+}

@@ -1,1 +1,173 @@
+//! What a worker counts with: handles to its own cells, resolved once per connection.
 //!
+//! A [`Shard`] belongs to one worker and a [`Series`] cannot leave its thread (`Rc`), so every
+//! cell has one writer and costs a plain load and store. Whoever counts hands over the decision
+//! record: metrics are a view of it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::book::{Book, MAX_SERIES, SeriesKey};
+use super::cells::{LoadCells, StatusCells};
+use crate::record::{Kind, Record};
+
+/// The `Rc` keeps the handle in its thread, the `Arc` is shared with who reads.
+type Local = Rc<Arc<LoadCells>>;
+
+/// One worker's counters, made in its thread; neither it nor its handles can leave that thread.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    book: Arc<Book>,
+    /// Handed-out handles, so that a connection takes no lock either.
+    series: RefCell<HashMap<SeriesKey, Rc<Series>>>,
+    endpoints: RefCell<HashMap<u32, Rc<EndpointSeries>>>,
+}
+
+/// Counts for one (service, subset, source).
+#[derive(Debug)]
+pub(crate) struct Series {
+    statuses: Arc<StatusCells>,
+    load: Local,
+}
+
+/// Counts for one endpoint.
+#[derive(Debug)]
+pub(crate) struct EndpointSeries {
+    load: Local,
+}
+
+/// Which of a route's time limits was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Limit {
+    Connect,
+    Request,
+    Idle,
+}
+
+/// Why a connection was closed without being carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Refusal {
+    /// Nobody captured it: someone connected to our port directly.
+    Uncaptured,
+    /// From a process outside the mesh, to a service that wants only meshed callers.
+    Unmeshed,
+    /// The service has no such port.
+    UndeclaredPort,
+    /// No descriptors or too many connections.
+    Overload,
+}
+
+/// One request being carried.
+#[derive(Debug)]
+pub(crate) struct InFlight(Local);
+
+/// One open connection.
+#[derive(Debug)]
+pub(crate) struct Open(Local);
+
+impl Shard {
+    pub(super) fn new(book: Arc<Book>) -> Self {
+        Self { book, series: RefCell::default(), endpoints: RefCell::default() }
+    }
+
+    /// Interned ids; 0 = none: no subset chosen (yet), a source that is no workload of ours.
+    pub(crate) fn series(&self, service: u32, subset: u32, source: u32) -> Rc<Series> {
+        let key = SeriesKey { service, subset, source };
+        let mut known = self.series.borrow_mut();
+        if known.len() > MAX_SERIES {
+            known.clear();
+        }
+        let series = known.entry(key).or_insert_with(|| {
+            let (statuses, load) = self.book.series(key);
+            Rc::new(Series { statuses, load: Rc::new(load) })
+        });
+        Rc::clone(series)
+    }
+
+    /// By the endpoint's interned id.
+    pub(crate) fn endpoint(&self, id: u32) -> Rc<EndpointSeries> {
+        let mut known = self.endpoints.borrow_mut();
+        if known.len() > MAX_SERIES {
+            known.clear();
+        }
+        let series = known.entry(id).or_insert_with(|| {
+            let load = Rc::new(self.book.endpoint(id));
+            Rc::new(EndpointSeries { load })
+        });
+        Rc::clone(series)
+    }
+
+    /// A request or connection of `route` reached a time limit. Locks: failures are rare.
+    pub(crate) fn timed_out(&self, route: u32, limit: Limit) {
+        self.book.timed_out(route, limit);
+    }
+
+    /// A connection to `service` (0 = unknown) was not carried.
+    pub(crate) fn refused(&self, service: u32, why: Refusal) {
+        self.book.refused(service, why);
+    }
+}
+
+impl Series {
+    /// One more request is being carried, until the guard is dropped, by whatever path.
+    pub(crate) fn begin(&self) -> InFlight {
+        InFlight::new(&self.load)
+    }
+
+    /// The record's request or connection is over.
+    pub(crate) fn finish(&self, record: &Record) {
+        if record.kind == Kind::Http {
+            self.statuses.count(record.status);
+        }
+        self.load.finish(record);
+    }
+
+    /// One more connection from a client is open, until the guard is dropped.
+    pub(crate) fn connection(&self) -> Open {
+        Open::new(&self.load)
+    }
+}
+
+impl EndpointSeries {
+    pub(crate) fn begin(&self) -> InFlight {
+        InFlight::new(&self.load)
+    }
+
+    pub(crate) fn finish(&self, record: &Record) {
+        self.load.finish(record);
+    }
+
+    /// One more connection of ours to the endpoint is open, pooled or not, until the guard is
+    /// dropped.
+    pub(crate) fn connection(&self) -> Open {
+        Open::new(&self.load)
+    }
+}
+
+impl InFlight {
+    fn new(load: &Local) -> Self {
+        load.in_flight.add(1);
+        Self(Rc::clone(load))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.subtract(1);
+    }
+}
+
+impl Open {
+    fn new(load: &Local) -> Self {
+        load.opened.add(1);
+        Self(Rc::clone(load))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.closed.add(1);
+    }
+}
