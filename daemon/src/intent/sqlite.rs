@@ -17,8 +17,8 @@ use tracing::warn;
 use super::{CommitError, Delta, Entry, Head, IntentStore, OpenError, ReadError, Root, State};
 use verify::{Base, Row};
 
-/// What gRPC accepts in one message is far below this even with both sides of every change.
-const MAX_DELTA: usize = 16 << 20;
+/// Both sides of every object of the largest manifest (16 MiB of text) fit.
+const MAX_DELTA: usize = 64 << 20;
 
 /// How many deltas stay behind the newest one; older ones melt into the base.
 const KEEP: u64 = 1000;
