@@ -1,4 +1,32 @@
-//! The kinds people write: parsing, validation, diff and canonical printing.
+//! The kinds people write: parsing, validation, edits, diff and canonical printing.
+//!
+//! An [`Object`] is canonical: short forms are expanded and defaults filled in when it is read,
+//! so equal meaning compares equal, and printing leaves the defaults out again. Fields are
+//! described once, in `shape`; unknown-field errors, JSON Schemas and `explain` are views of it.
+
+pub mod duration;
+mod error;
+mod http;
+mod kind;
+mod object;
+mod retry;
+mod route;
+mod service;
+pub mod view;
+
+pub use error::ManifestError;
+pub use http::{
+    HttpMatch, HttpRoute, HttpRouteSpec, HttpRule, PathKind, PathMatch, Timeouts, ValueKind,
+    ValueMatch,
+};
+pub use kind::{GATEWAY_GROUP, Kind};
+pub use object::{DEFAULT_NAMESPACE, Key, Metadata, Object};
+pub use retry::{Retry, status_codes};
+pub use route::{BackendRef, ParentRef, TcpRoute, TcpRouteSpec, TcpRule};
+pub use service::{
+    Compat, Endpoint, HealthCheck, InitialHealth, Protocol, Service, ServicePort, ServiceSpec,
+    SubsetSelector,
+};
 
 /// Whether `text` is an RFC 1123 label: what services, namespaces, nodes and subsets are called.
 #[must_use]
