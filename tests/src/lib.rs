@@ -1,1 +1,36 @@
+//! The harness of the black-box specifications in `tests/tests`.
+//!
+//! A [`Node`] is a `meshd` in a network namespace, cgroup and state directory of its own, so many
+//! run beside each other and the host's own traffic is never touched. [`Backend`]s are threads
+//! inside that namespace. A [`Probe`] is the captured client: a process started by `meshctl run`.
 
+pub mod backend;
+pub mod captured;
+pub mod command;
+pub mod host;
+pub mod load;
+pub mod netns;
+pub mod node;
+pub mod probe;
+pub mod programs;
+pub mod wait;
+pub mod wire;
+
+pub use backend::{Backend, Piece, Seen};
+pub use captured::Probe;
+pub use command::Ran;
+pub use netns::Netns;
+pub use node::Node;
+pub use wait::eventually;
+
+/// Ends a test that changes the host when it may not; under `CI` that is a failure.
+#[macro_export]
+macro_rules! needs_root {
+    () => {
+        if !$crate::host::is_root() {
+            assert!(std::env::var_os("CI").is_none(), "this test needs root and CI may not skip");
+            eprintln!("SKIPPED (needs root): {}", std::thread::current().name().unwrap_or("?"));
+            return;
+        }
+    };
+}

@@ -1,0 +1,87 @@
+//! What a daemon may leave on the host: nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, io};
+
+use crate::netns::Netns;
+
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Where cgroup v2 is mounted: on hybrid hosts that is not `/sys/fs/cgroup`.
+pub fn cgroup2() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("proc is mounted");
+    let line = mounts.lines().find(|line| line.contains(" - cgroup2 ")).expect("cgroup v2");
+    PathBuf::from(line.split(' ').nth(4).expect("mount point"))
+}
+
+/// Everything below the names the test gave its daemon that is still there.
+pub fn leftovers(netns: &Netns, cgroup: &str) -> Vec<String> {
+    let mut left = Vec::new();
+    if cgroup2().join(cgroup).exists() {
+        left.push(format!("cgroup {cgroup}"));
+    }
+    let rules = netns.command("nft").args(["list", "ruleset"]).output().expect("nft");
+    let rules = String::from_utf8_lossy(&rules.stdout);
+    if !rules.trim().is_empty() {
+        left.push(format!("nft rules:\n{rules}"));
+    }
+    for rule in ["rule", "-6 rule"] {
+        let mut ip = netns.command("ip");
+        let shown = ip.args(rule.split(' ')).output().expect("ip");
+        let shown = String::from_utf8_lossy(&shown.stdout);
+        let foreign = shown
+            .lines()
+            .filter(|line| !["local", "main", "default"].iter().any(|table| line.contains(table)));
+        left.extend(foreign.map(|line| format!("ip {rule}: {line}")));
+    }
+    left.extend(pins(Path::new("/sys/fs/bpf"), cgroup));
+    left
+}
+
+/// Pinned BPF objects whose path names the test's cgroup.
+fn pins(folder: &Path, cgroup: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let stem = cgroup.trim_end_matches(".slice");
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.to_string_lossy().contains(stem) {
+            found.push(format!("pin {}", path.display()));
+        }
+        found.extend(pins(&path, cgroup));
+    }
+    found
+}
+
+/// Removes a cgroup and those below it, deepest first, after killing what is in it.
+pub fn remove_cgroup(cgroup: &str) -> io::Result<()> {
+    let root = cgroup2().join(cgroup);
+    if !root.exists() {
+        return Ok(());
+    }
+    // One write ends every process below: exact, unlike any name.
+    fs::write(root.join("cgroup.kill"), "1")?;
+    remove_below(&root)
+}
+
+fn remove_below(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        if entry.file_type()?.is_dir() {
+            remove_below(&entry.path())?;
+        }
+    }
+    crate::wait::eventually("an empty cgroup", std::time::Duration::from_secs(5), || {
+        fs::remove_dir(folder)
+    });
+    Ok(())
+}
+
+/// Whether a program can be run at all; a spec about a foreign client asks before.
+pub fn installed(program: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program} >/dev/null")])
+        .status()
+        .is_ok_and(|status| status.success())
+}
