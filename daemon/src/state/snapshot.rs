@@ -139,7 +139,7 @@ pub(crate) struct HttpRoute {
     pub(crate) rules: Vec<HttpRule>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HttpRule {
     /// Interned id of the route's name ("route/web"); the id of `-` for the built-in default.
     pub(crate) route: u32,
@@ -159,7 +159,7 @@ pub(crate) struct HttpRule {
 }
 
 /// All of these must hold.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Matches {
     pub(crate) path: Option<PathMatch>,
     pub(crate) method: Option<String>,
@@ -168,7 +168,7 @@ pub(crate) struct Matches {
     pub(crate) query: Vec<(String, StrMatch)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum PathMatch {
     Exact(String),
     /// Whole segments: `/api` matches `/api` and `/api/7`, not `/apis`. Kept without a final `/`.
@@ -176,14 +176,14 @@ pub(crate) enum PathMatch {
     Regex(regex::bytes::Regex),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum StrMatch {
     Exact(String),
     Regex(regex::bytes::Regex),
 }
 
 /// Weighted choice between backends.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Split {
     /// Where a worker keeps this split's balancing state: stable across snapshots.
     pub(crate) slot: u32,
