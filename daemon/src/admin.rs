@@ -1,1 +1,3 @@
-//!
+//! The HTTP endpoint for machines: metrics, statistics, health.
+
+pub(crate) mod owner;

@@ -15,7 +15,8 @@ pub(crate) use flag::{ErrorType, Flag};
 pub(crate) use ring::{Cursor, Entry, Ring};
 pub(crate) use rings::Rings;
 
-/// See the module. Times are nanoseconds; `start` is Unix time, the rest durations.
+/// See the module. Times are nanoseconds; `start` is the Unix time at which the first step began,
+/// the rest are durations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) kind: Kind,
@@ -24,7 +25,7 @@ pub(crate) struct Record {
     pub(crate) start: u64,
     pub(crate) trace: u128,
     pub(crate) span: u64,
-    /// Low 64 bits of the `x-request-id` we made; 0 when the client brought its own.
+    /// The `x-request-id` we made; 0 when the client brought its own.
     pub(crate) request_id: u128,
     pub(crate) source: Source,
     pub(crate) destination: SocketAddr,

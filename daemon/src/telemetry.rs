@@ -8,13 +8,21 @@ mod book;
 mod cells;
 mod events;
 mod histogram;
+pub(crate) mod logs;
+mod readiness;
 mod series;
+mod timestamp;
+mod totals;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use book::Book;
 pub(crate) use events::{Event, Events, Severity};
+pub(crate) use readiness::{Phase, Readiness};
 pub(crate) use series::{EndpointSeries, InFlight, Limit, Open, Refusal, Series, Shard};
+pub(crate) use timestamp::Timestamp;
+pub(crate) use totals::Totals;
 
 use crate::config::MetricsCompat;
 
@@ -24,11 +32,23 @@ pub(crate) struct Telemetry {
     compat: MetricsCompat,
     books: Arc<Mutex<Vec<Arc<Book>>>>,
     pub(crate) events: Events,
+    pub(crate) readiness: Readiness,
+    /// Lines of meshd's log that nobody took.
+    pub(crate) log_lines_lost: Arc<AtomicU64>,
+    /// Records that were overwritten before the access log read them.
+    pub(crate) access_log_lost: Arc<AtomicU64>,
 }
 
 impl Telemetry {
     pub(crate) fn new(compat: MetricsCompat) -> Self {
-        Self { compat, books: Arc::default(), events: Events::new() }
+        Self {
+            compat,
+            books: Arc::default(),
+            events: Events::new(),
+            readiness: Readiness::default(),
+            log_lines_lost: Arc::default(),
+            access_log_lost: Arc::default(),
+        }
     }
 
     /// Counters of one more worker; called in that worker's thread, which it cannot leave.

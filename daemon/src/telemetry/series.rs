@@ -46,6 +46,18 @@ pub(crate) enum Limit {
     Idle,
 }
 
+impl Limit {
+    pub(crate) const ALL: [Self; 3] = [Self::Connect, Self::Request, Self::Idle];
+
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Request => "request",
+            Self::Idle => "idle",
+        }
+    }
+}
+
 /// Why a connection was closed without being carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Refusal {
@@ -57,6 +69,20 @@ pub(crate) enum Refusal {
     UndeclaredPort,
     /// No descriptors or too many connections.
     Overload,
+}
+
+impl Refusal {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Uncaptured, Self::Unmeshed, Self::UndeclaredPort, Self::Overload];
+
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Uncaptured => "uncaptured",
+            Self::Unmeshed => "unmeshed",
+            Self::UndeclaredPort => "undeclared_port",
+            Self::Overload => "overload",
+        }
+    }
 }
 
 /// One request being carried.
