@@ -13,4 +13,7 @@ pub(crate) use snapshot::{
     Backend, Destination, Endpoint, EndpointLive, HttpRoute, HttpRule, Matches, PathMatch, Port,
     Service, Snapshot, Split, StrMatch, Subset, Target,
 };
-pub(crate) use store::Store;
+pub(crate) use store::{
+    Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Reversal, Store,
+    UndoError, Unreadable, UpdateError, View,
+};

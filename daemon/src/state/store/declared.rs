@@ -1,0 +1,212 @@
+//! What is declared, as values, and its form in the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesh_proto::manifest::{self, Object};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::intent::{Domain, Key, Op, State};
+use crate::model::ServiceName;
+use crate::registry::{Claim, ClaimKey};
+
+/// A declared value, and how it came to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Held<T> {
+    pub(crate) value: T,
+    pub(crate) origin: Origin,
+}
+
+/// Kept with the value, so that undoing a deletion brings it back too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// Who declared it first.
+    pub(crate) uid: u32,
+    /// The set of manifests it belongs to (`apply --set`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) set: Option<String>,
+    pub(crate) created_ms: u64,
+    /// The change that made it what it is.
+    pub(crate) generation: u64,
+}
+
+/// Everything people and this node declared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Declared {
+    pub(crate) objects: BTreeMap<manifest::Key, Arc<Held<Object>>>,
+    pub(crate) claims: BTreeMap<ClaimKey, Arc<Held<Claim>>>,
+}
+
+/// A value of the log that this daemon cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} cannot be read")]
+pub(crate) struct BadValue {
+    key: String,
+    #[source]
+    source: serde_json::Error,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    origin: Origin,
+    value: Value,
+}
+
+impl Declared {
+    pub(super) fn decode(state: &State) -> Result<Self, BadValue> {
+        let mut declared = Self::default();
+        for (key, text) in state.iter() {
+            declared.insert(key, text)?;
+        }
+        Ok(declared)
+    }
+
+    /// Puts the value `text` says, as the log has it.
+    pub(super) fn insert(&mut self, key: &Key, text: &str) -> Result<(), BadValue> {
+        let bad = |source| BadValue { key: key.to_string(), source };
+        let Stored { origin, value } = serde_json::from_str(text).map_err(bad)?;
+        match key.domain {
+            Domain::Intent => {
+                let value = Object::from_json(value).map_err(bad)?;
+                self.objects.insert(value.key(), Arc::new(Held { value, origin }));
+            }
+            Domain::Node => {
+                let value: Claim = serde_json::from_value(value).map_err(bad)?;
+                self.claims.insert(value.key(), Arc::new(Held { value, origin }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a value as the log has it.
+    pub(super) fn text_of(&self, key: &Key) -> Option<String> {
+        let of = subject(key)?;
+        match key.domain {
+            Domain::Intent => {
+                self.objects.get(&of).map(|held| text(&held.origin, &held.value.to_json()))
+            }
+            Domain::Node => {
+                let address = key.path.rsplit('/').next()?.parse().ok()?;
+                let service = ServiceName::new(&of.namespace, &of.name);
+                let held = self.claims.get(&ClaimKey { service, address })?;
+                Some(text(&held.origin, &held.value))
+            }
+        }
+    }
+
+    /// Claims of one service, by address.
+    pub(crate) fn claims_of(
+        &self,
+        service: &ServiceName,
+    ) -> impl Iterator<Item = &Arc<Held<Claim>>> {
+        let claims = self.claims.values();
+        let service = service.clone();
+        claims.filter(move |held| held.value.service == service)
+    }
+
+    pub(crate) fn service_object(&self, service: &ServiceName) -> Option<&Arc<Held<Object>>> {
+        self.objects.get(&service_key(service))
+    }
+
+    /// Whether anybody declared the service.
+    pub(crate) fn has_service(&self, service: &ServiceName) -> bool {
+        self.service_object(service).is_some() || self.claims_of(service).next().is_some()
+    }
+
+    /// Every declared service, by whomever.
+    pub(crate) fn services(&self) -> Vec<ServiceName> {
+        let objects = self.objects.keys().filter(|key| key.kind == manifest::Kind::Service);
+        let declared = objects.map(|key| ServiceName::new(&key.namespace, &key.name));
+        let claimed = self.claims.keys().map(|key| key.service.clone());
+        let mut services: Vec<_> = declared.chain(claimed).collect();
+        services.sort_unstable();
+        services.dedup();
+        services
+    }
+
+    /// The operations that lead from `self` to `after`.
+    pub(super) fn difference(&self, after: &Self) -> Vec<Op> {
+        let objects = operations(
+            Domain::Intent,
+            &self.texts_of_objects(after),
+            &after.texts_of_objects(self),
+        );
+        let claims =
+            operations(Domain::Node, &self.texts_of_claims(after), &after.texts_of_claims(self));
+        objects.into_iter().chain(claims).collect()
+    }
+
+    /// Log path and text of every object that is not the very same in `other`.
+    fn texts_of_objects(&self, other: &Self) -> BTreeMap<String, String> {
+        let changed = self.objects.iter().filter(|(key, held)| {
+            !other.objects.get(key).is_some_and(|same| Arc::ptr_eq(same, held))
+        });
+        changed
+            .map(|(key, held)| (object_path(key), text(&held.origin, &held.value.to_json())))
+            .collect()
+    }
+
+    fn texts_of_claims(&self, other: &Self) -> BTreeMap<String, String> {
+        let changed = self.claims.iter().filter(|(key, held)| {
+            !other.claims.get(key).is_some_and(|same| Arc::ptr_eq(same, held))
+        });
+        changed.map(|(key, held)| (claim_path(key), text(&held.origin, &held.value))).collect()
+    }
+}
+
+fn operations(
+    domain: Domain,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<Op> {
+    let mut paths: Vec<_> = before.keys().chain(after.keys()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let changed = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
+    let op = |path: &String| Op {
+        key: Key { domain, path: path.clone() },
+        before: before.get(path).cloned(),
+        after: after.get(path).cloned(),
+    };
+    changed.map(op).collect()
+}
+
+pub(super) fn service_key(service: &ServiceName) -> manifest::Key {
+    manifest::Key {
+        kind: manifest::Kind::Service,
+        namespace: service.namespace.clone(),
+        name: service.name.clone(),
+    }
+}
+
+/// The object a value of the log is about: itself, or the service a claim is for.
+pub(super) fn subject(key: &Key) -> Option<manifest::Key> {
+    let mut parts = key.path.splitn(4, '/');
+    let (kind, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let kind = match key.domain {
+        Domain::Intent => manifest::Kind::find(kind)?,
+        Domain::Node => manifest::Kind::Service,
+    };
+    Some(manifest::Key { kind, namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+fn object_path(key: &manifest::Key) -> String {
+    format!("{}/{}/{}", key.kind.short(), key.namespace, key.name)
+}
+
+fn claim_path(key: &ClaimKey) -> String {
+    format!("endpoint/{}/{}/{}", key.service.namespace, key.service.name, key.address)
+}
+
+/// The text a value has in the log. Plain structs with string keys: serialising cannot fail.
+fn text(origin: &Origin, value: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Stored<'a, T> {
+        #[serde(flatten)]
+        origin: &'a Origin,
+        value: &'a T,
+    }
+    serde_json::to_string(&Stored { origin, value }).unwrap_or_default()
+}

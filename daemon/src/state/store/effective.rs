@@ -1,0 +1,113 @@
+//! Objects as they take effect: a service's manifest together with this node's claims.
+//!
+//! Where both speak, the manifest's ports, protocol and compat win, and an endpoint that is in
+//! both is the manifest's.
+
+use std::collections::BTreeMap;
+
+use mesh_proto::manifest::{
+    Compat, Endpoint, HealthCheck, InitialHealth, Key, Kind, Metadata, Object, Protocol, Service,
+    ServicePort, ServiceSpec,
+};
+
+use super::Declared;
+use crate::model::{self, Declared as Speaks, Health, Probe, ServiceName};
+use crate::registry::Claim;
+
+impl Declared {
+    /// The object `key` as it takes effect on `node`.
+    pub(crate) fn effective(&self, key: &Key, node: &str) -> Option<Object> {
+        let declared = self.objects.get(key).map(|held| &held.value);
+        if key.kind != Kind::Service {
+            return declared.cloned();
+        }
+        let name = ServiceName::new(&key.namespace, &key.name);
+        let claims: Vec<_> = self.claims_of(&name).map(|held| &held.value).collect();
+        match declared {
+            Some(Object::Service(service)) => {
+                Some(Object::Service(with_claims(service, &claims, node)))
+            }
+            Some(Object::HttpRoute(_) | Object::TcpRoute(_)) => None,
+            None if claims.is_empty() => None,
+            None => {
+                let metadata = Metadata::new(&key.namespace, &key.name);
+                let service = Service { metadata, spec: ServiceSpec::default() };
+                Some(Object::Service(with_claims(&service, &claims, node)))
+            }
+        }
+    }
+
+    /// Every object as it takes effect, in the order in which they are listed.
+    pub(crate) fn all_effective(&self, node: &str) -> BTreeMap<Key, Object> {
+        let services = self.services().into_iter().map(|name| super::declared::service_key(&name));
+        let keys = self.objects.keys().cloned().chain(services);
+        keys.filter_map(|key| self.effective(&key, node).map(|object| (key, object))).collect()
+    }
+}
+
+fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
+    let mut whole = service.clone();
+    let spec = &mut whole.spec;
+    for claim in claims {
+        if !spec.ports.iter().any(|port| port.port == claim.port) {
+            spec.ports.push(ServicePort { port: claim.port, protocol: protocol(claim.protocol) });
+        }
+        if claim.compat == model::Compat::Lenient {
+            spec.compat = Compat::Lenient;
+        }
+        if spec.health.is_none() {
+            spec.health = claim.health.as_ref().map(health);
+        }
+        if !spec.endpoints.iter().any(|endpoint| is_same(endpoint, claim, node)) {
+            spec.endpoints.push(endpoint(claim, node));
+        }
+    }
+    whole
+}
+
+/// Whether `endpoint` of a manifest is what `claim` is about.
+pub(crate) fn is_same(endpoint: &Endpoint, claim: &Claim, node: &str) -> bool {
+    endpoint.node.as_deref().is_none_or(|named| named == node)
+        && endpoint.address == claim.address.ip()
+        && endpoint.port == claim.address.port()
+}
+
+fn endpoint(claim: &Claim, node: &str) -> Endpoint {
+    let implied = claim.port == claim.address.port();
+    Endpoint {
+        node: Some(node.to_owned()),
+        address: claim.address.ip(),
+        port: claim.address.port(),
+        service_port: (!implied).then_some(claim.port),
+        subset: Some(claim.subset.clone()).filter(|subset| !subset.is_empty()),
+        weight: claim.weight,
+        labels: claim.labels.clone(),
+    }
+}
+
+fn protocol(declared: Speaks) -> Protocol {
+    match declared {
+        Speaks::Detect => Protocol::Detect,
+        Speaks::Tcp => Protocol::Tcp,
+        Speaks::Http => Protocol::Http,
+        Speaks::Grpc => Protocol::Grpc,
+    }
+}
+
+fn health(check: &model::HealthCheck) -> HealthCheck {
+    let usual = model::HealthCheck::default();
+    let (http, tcp, expect) = match &check.probe {
+        Probe::Tcp => (None, Some(true), Vec::new()),
+        Probe::Http { path, expect } => (Some(path.clone()), None, expect.clone()),
+    };
+    HealthCheck {
+        http,
+        tcp,
+        expect,
+        interval: Some(check.interval).filter(|interval| *interval != usual.interval),
+        timeout: Some(check.timeout).filter(|timeout| *timeout != usual.timeout),
+        unhealthy_after: Some(check.unhealthy_after).filter(|n| *n != usual.unhealthy_after),
+        healthy_after: Some(check.healthy_after).filter(|n| *n != usual.healthy_after),
+        initial: (check.initial == Health::Healthy).then_some(InitialHealth::Healthy),
+    }
+}
