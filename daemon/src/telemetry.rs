@@ -7,10 +7,15 @@
 mod book;
 mod cells;
 mod events;
+mod exposition;
 mod histogram;
 pub(crate) mod logs;
+pub(crate) mod process;
+mod rates;
 mod readiness;
 mod series;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timestamp;
 mod totals;
 
@@ -19,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use book::Book;
 pub(crate) use events::{Event, Events, Severity};
+pub(crate) use rates::{LONGEST, Numbers, Rates, Window};
 pub(crate) use readiness::{Phase, Readiness};
 pub(crate) use series::{EndpointSeries, InFlight, Limit, Open, Refusal, Series, Shard};
 pub(crate) use timestamp::Timestamp;

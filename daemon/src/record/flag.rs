@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_every_code_with_its_reason_and_error_type() {
+        let page = include_str!("../../../docs/metrics.md");
+        for flag in Flag::ALL {
+            let Some(kind) = flag.error_type() else { continue };
+            let row = format!("| `{}` | {} | `{}` |", flag.code(), flag.reason(), kind.label());
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn numbers_follow_the_tables() {
         assert!(Flag::ALL.iter().enumerate().all(|(number, &flag)| flag as usize == number));
         assert!(ErrorType::ALL.iter().enumerate().all(|(number, &kind)| kind as usize == number));

@@ -7,7 +7,7 @@ use super::Telemetry;
 use super::book::{Book, SeriesKey};
 use super::cells::{CLASSES, Load};
 use super::series::{Limit, Refusal};
-use crate::state::Snapshot;
+use crate::state::{Interner, Snapshot};
 
 /// See the module. Keys are interned ids.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +72,7 @@ impl Totals {
                 self.statuses.entry(key).or_default();
             }
             let rules = service.ports.iter().flat_map(|port| &port.http.rules);
-            for route in rules.map(|rule| rule.route) {
+            for route in rules.map(|rule| rule.route).chain([Interner::NONE]) {
                 for limit in Limit::ALL {
                     self.timeouts.entry((route, limit)).or_default();
                 }
