@@ -52,15 +52,28 @@ pub(crate) struct Record {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub(crate) address: SocketAddr,
-    /// Interned workload id; 0 = no workload of ours.
-    pub(crate) workload: u32,
-    /// Interned service label of the workload; 0 = none.
+    /// Interned service label of the workload ([`crate::model::Workload::id`]); 0 = none.
     pub(crate) service: u32,
+    /// Its run ([`padded`]), kept as text because a record outlives the run; all NUL = none.
+    pub(crate) run: [u8; 16],
     /// 0 = not known.
     pub(crate) pid: u32,
     pub(crate) uid: u32,
     /// `comm`, NUL-padded.
     pub(crate) process: [u8; 16],
+}
+
+/// The first 16 bytes of `name`, NUL-padded.
+pub(crate) fn padded(name: &[u8]) -> [u8; 16] {
+    let mut padded = [0; 16];
+    padded.iter_mut().zip(name).for_each(|(place, byte)| *place = *byte);
+    padded
+}
+
+/// The text before the padding.
+pub(crate) fn unpadded(padded: &[u8; 16]) -> String {
+    let text = padded.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// The endpoint chosen and why.

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::{Flag, Kind, Method, Pick, Protocol, Reason, Record, Source, Steps};
 
-/// Words of one encoded record; 264 bytes.
-pub(super) const WORDS: usize = 33;
+/// Words of one encoded record; 280 bytes.
+pub(super) const WORDS: usize = 35;
 
 /// Where a record's host and path lie in the ring's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(super) fn encode(record: &Record, text: Span) -> [u64; WORDS] {
         + u8::from(record.destination.is_ipv4()) * 2
         + u8::from(pick.address.is_ipv4()) * 4;
     let [process_hi, process_lo] = halves(u128::from_be_bytes(source.process));
+    let [run_hi, run_lo] = halves(u128::from_be_bytes(source.run));
     let [trace_hi, trace_lo] = halves(record.trace);
     let [request_hi, request_lo] = halves(record.request_id);
     let small = [
@@ -60,14 +61,16 @@ pub(super) fn encode(record: &Record, text: Span) -> [u64; WORDS] {
         chosen_hi,
         chosen_lo,
         quarters([ports[0], ports[1], ports[2], record.status]),
-        pair(source.workload, source.service),
+        pair(source.service, record.service),
         pair(source.pid, source.uid),
+        run_hi,
+        run_lo,
         process_hi,
         process_lo,
-        pair(record.service, record.route),
+        pair(record.route, pick.service),
         quarters([record.rule, record.rules, pick.ready, pick.of]),
-        pair(pick.service, pick.subset),
-        quarters_of(pick.endpoint, text.host, text.path),
+        pair(pick.subset, pick.endpoint),
+        quarters([text.host, text.path, 0, 0]),
         record.sent,
         record.received,
         steps.capture,
@@ -98,14 +101,16 @@ pub(super) fn decode(words: &[u64; WORDS]) -> (Record, Span) {
         chosen_hi,
         chosen_lo,
         ports,
-        who,
+        services,
         process_ids,
+        run_hi,
+        run_lo,
         process_hi,
         process_lo,
-        named,
+        route_pick,
         counts,
-        picked,
-        endpoint,
+        chosen,
+        lengths,
         sent,
         received,
         capture,
@@ -121,15 +126,15 @@ pub(super) fn decode(words: &[u64; WORDS]) -> (Record, Span) {
     let [kind, protocol, method, flag, reason, tries, choice, v4] = small.to_be_bytes();
     let [client_port, wanted_port, chosen_port, status] = split_quarters(ports);
     let [rule, rules, ready, of] = split_quarters(counts);
-    let [_, _, host, path] = split_quarters(endpoint);
-    let (workload, source_service) = split(who);
+    let [host, path, _, _] = split_quarters(lengths);
+    let (source_service, service) = split(services);
     let (pid, uid) = split(process_ids);
-    let (service, route) = split(named);
-    let (pick_service, subset) = split(picked);
+    let (route, pick_service) = split(route_pick);
+    let (subset, endpoint) = split(chosen);
     let source = Source {
         address: address([client_hi, client_lo], client_port, v4 & 1 != 0),
-        workload,
         service: source_service,
+        run: join([run_hi, run_lo]).to_be_bytes(),
         pid,
         uid,
         process: join([process_hi, process_lo]).to_be_bytes(),
@@ -137,7 +142,7 @@ pub(super) fn decode(words: &[u64; WORDS]) -> (Record, Span) {
     let pick = Pick {
         service: pick_service,
         subset,
-        endpoint: split(endpoint).0,
+        endpoint,
         address: address([chosen_hi, chosen_lo], chosen_port, v4 & 4 != 0),
         reason: numbered(&Reason::ALL, reason, Reason::RoundRobin),
         ready,
@@ -227,6 +232,66 @@ const fn split_quarters(word: u64) -> [u16; 4] {
     [(word >> 48) as u16, (word >> 32) as u16, (word >> 16) as u16, word as u16]
 }
 
-const fn quarters_of(hi: u32, c: u16, d: u16) -> u64 {
-    (hi as u64) << 32 | (c as u64) << 16 | d as u64
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Flag;
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let v6 = SocketAddr::from(([0xfd6d, 1, 2, 3, 4, 5, 6, 7], 65_535));
+        let v4 = SocketAddr::from(([240, 0, 0, 7], 80));
+        let record = Record {
+            kind: Kind::Tcp,
+            protocol: Protocol::Tls,
+            method: Method::Other,
+            start: u64::MAX,
+            trace: 1 << 127 | 5,
+            span: 6,
+            request_id: 7 << 64 | 8,
+            source: Source {
+                address: v6,
+                service: 9,
+                run: *b"run-7f3a\0\0\0\0\0\0\0\0",
+                pid: 10,
+                uid: 11,
+                process: *b"sixteen-letters!",
+            },
+            destination: v4,
+            service: 12,
+            route: 13,
+            rule: 14,
+            rules: 15,
+            pick: Some(Pick {
+                service: 16,
+                subset: 17,
+                endpoint: 18,
+                address: v4,
+                reason: Reason::Retry,
+                ready: 19,
+                of: 20,
+                reused: true,
+            }),
+            status: 503,
+            flag: Flag::Loop,
+            tries: 21,
+            sent: 22,
+            received: 23,
+            steps: Steps {
+                capture: 24,
+                head: 25,
+                route: 26,
+                balance: 27,
+                connect: 28,
+                app: 29,
+                response: 30,
+            },
+            generation: 31,
+        };
+        let text = Span { position: 32, host: 33, path: 34 };
+        for record in [record, Record { pick: None, ..record }] {
+            let (back, span) = decode(&encode(&record, text));
+            assert_eq!((format!("{back:?}"), span), (format!("{record:?}"), text));
+        }
+    }
 }

@@ -185,3 +185,68 @@ impl Cursor {
         missed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::telemetry::testing;
+
+    /// A record and a path that can be told to belong together.
+    fn push(ring: &Ring, number: u64) {
+        let record = Record { sent: number, received: !number, ..testing::answered(200, 1) };
+        ring.push(&record, b"web.mesh", format!("/{number}/{}", "x".repeat(100)).as_bytes());
+    }
+
+    fn belongs_together(entry: &Entry) -> bool {
+        let path = format!("/{}/", entry.record.sent);
+        let text_kept = entry.path.starts_with(path.as_bytes()) && entry.host == b"web.mesh";
+        entry.record.received == !entry.record.sent && (text_kept || entry.path.is_empty())
+    }
+
+    #[test]
+    fn a_reader_beside_the_writer_sees_no_torn_record() {
+        let ring = Arc::new(Ring::new());
+        let mut cursor = ring.cursor();
+        let done = AtomicBool::new(false);
+        let total = SLOTS * 5;
+        let (mut seen, mut missed) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..total).for_each(|number| push(&ring, number));
+                done.store(true, Release);
+            });
+            loop {
+                let last = done.load(Acquire);
+                missed += cursor.read(|entry| {
+                    assert!(belongs_together(&entry), "{entry:?}");
+                    seen += 1;
+                });
+                if last {
+                    break;
+                }
+            }
+        });
+        assert_eq!(seen + missed, total);
+    }
+
+    #[test]
+    fn newest_come_first_and_the_oldest_are_forgotten() {
+        let ring = Ring::new();
+        (0..SLOTS + 10).for_each(|number| push(&ring, number));
+        let kept: Vec<u64> = ring.newest().map(|entry| entry.record.sent).collect();
+        assert_eq!((kept[0], kept.len() as u64), (SLOTS + 9, SLOTS));
+        assert!(ring.newest().take(1000).all(|entry| !entry.path.is_empty()));
+    }
+
+    #[test]
+    fn long_text_is_cut_and_costs_the_oldest_theirs() {
+        let ring = Ring::new();
+        let record = testing::answered(200, 1);
+        (0..SLOTS).for_each(|_| ring.push(&record, &[b'h'; 300], &[b'p'; 5000]));
+        let lengths = |entry: Entry| (entry.host.len(), entry.path.len());
+        let all: Vec<_> = ring.newest().map(lengths).collect();
+        assert_eq!((all[0], all[all.len() - 1]), ((MAX_HOST, MAX_PATH), (0, 0)));
+    }
+}

@@ -52,8 +52,8 @@ pub(crate) fn answered(status: u16, nanos: u64) -> Record {
         request_id: 0,
         source: Source {
             address: local(40_000),
-            workload: 0,
             service: 0,
+            run: [0; 16],
             pid: 5120,
             uid: 1000,
             process: *b"curl\0\0\0\0\0\0\0\0\0\0\0\0",
