@@ -230,8 +230,10 @@ mod tests {
             matches: Matches::default(),
             split: crate::state::Split::default(),
             timeout: None,
+            attempt_timeout: None,
             retries: 0,
             retry_codes: Vec::new(),
+            retry_backoff: None,
         }
     }
 

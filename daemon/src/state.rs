@@ -7,6 +7,7 @@ mod snapshot;
 mod store;
 mod vip;
 
+pub(crate) use compile::{Inputs, compile, settle};
 pub(crate) use intern::Interner;
 pub(crate) use published::{Published, Reader, Wake};
 pub(crate) use snapshot::{
@@ -17,3 +18,4 @@ pub(crate) use store::{
     Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Reversal, Store,
     UndoError, Unreadable, UpdateError, View,
 };
+pub(crate) use vip::{NoFreeAddress, Vips};

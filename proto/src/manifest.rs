@@ -9,6 +9,7 @@ mod error;
 mod http;
 mod kind;
 mod object;
+mod pattern;
 mod retry;
 mod route;
 mod service;
@@ -21,6 +22,7 @@ pub use http::{
 };
 pub use kind::{GATEWAY_GROUP, Kind};
 pub use object::{DEFAULT_NAMESPACE, Key, Metadata, Object};
+pub use pattern::full_regex;
 pub use retry::{Retry, status_codes};
 pub use route::{BackendRef, ParentRef, TcpRoute, TcpRouteSpec, TcpRule};
 pub use service::{

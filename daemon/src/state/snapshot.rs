@@ -19,13 +19,15 @@ pub(crate) struct Snapshot {
     pub(crate) revision: u64,
     /// Head of the intent log this was compiled from; what people see as "generation".
     pub(crate) generation: u64,
-    /// Sorted by name; a [`ServiceIdx`] points here.
+    /// Sorted by name; service indices point here. One that routes name but nobody declared is
+    /// here too, without ports, address and endpoints, and not in `by_name`.
     pub(crate) services: Vec<Service>,
     /// Every endpoint of every service; `Subset::endpoints` and `Destination` point here.
     pub(crate) endpoints: Vec<Endpoint>,
-    /// Every HTTP rule; a rule's index is where a worker keeps its split state.
-    pub(crate) splits: usize,
-    /// Captured addresses: VIP ports and endpoints' real addresses.
+    /// Above every slot given out so far ([`Split::slot`], [`Subset::slot`]).
+    pub(crate) slots: u32,
+    /// Captured addresses: VIP ports, and the real addresses of endpoints that are reached from
+    /// this node.
     pub(crate) destinations: HashMap<SocketAddr, Destination>,
     pub(crate) by_name: HashMap<ServiceName, usize>,
     /// By cgroup id (inode of the cgroup directory).
@@ -68,9 +70,11 @@ pub(crate) struct Port {
     /// The service port, as in `web.mesh:80`.
     pub(crate) port: u16,
     pub(crate) protocol: Declared,
-    /// Rules in matching order; the last one is the default and matches everything.
+    /// Rules in matching order. Without a route, the built-in one that takes everything; with
+    /// one, what no rule takes is answered 404.
     pub(crate) http: HttpRoute,
-    /// Where connections go that are not HTTP.
+    /// Where connections go that are not HTTP: the TCP route's split, else that of the HTTP rule
+    /// without conditions, else any endpoint.
     pub(crate) tcp: Split,
 }
 
@@ -80,7 +84,9 @@ pub(crate) struct Subset {
     pub(crate) id: u32,
     /// Empty for "any subset".
     pub(crate) name: String,
-    /// Indices into `Snapshot::endpoints`.
+    /// Indices into `Snapshot::endpoints`, of all the service's ports. An endpoint may be in
+    /// several subsets when labels choose them, and is in none when it cannot be reached from
+    /// this node (another node's loopback address).
     pub(crate) endpoints: Vec<usize>,
     /// Where a worker keeps this subset's balancing state: stable across snapshots.
     pub(crate) slot: u32,
@@ -91,7 +97,7 @@ pub(crate) struct Endpoint {
     /// Interned id of `service/address`; stable across snapshots, the slot of pools and metrics.
     pub(crate) id: u32,
     pub(crate) service: usize,
-    /// Index into `Service::subsets`.
+    /// The subset it counts for; index into `Service::subsets`.
     pub(crate) subset: usize,
     pub(crate) node: String,
     /// Where it really listens.
@@ -147,15 +153,20 @@ pub(crate) struct HttpRule {
     pub(crate) number: u16,
     /// How many rules that manifest has.
     pub(crate) of: u16,
-    /// Lower-case host patterns, exact or `*.suffix`; empty for any.
+    /// Lower-case host patterns, exact or `*.suffix`; empty for any. The compiler makes one rule
+    /// per host and match, since each has its own rank.
     pub(crate) hostnames: Vec<String>,
     pub(crate) matches: Matches,
     pub(crate) split: Split,
     /// Whole request, first byte in to last byte out; 504 when reached.
     pub(crate) timeout: Option<Duration>,
+    /// One attempt of it.
+    pub(crate) attempt_timeout: Option<Duration>,
     /// Attempts beyond the first, and the status codes that deserve one.
     pub(crate) retries: u32,
     pub(crate) retry_codes: Vec<u16>,
+    /// Mean pause before the first retry, full jitter; `None` for the data plane's own.
+    pub(crate) retry_backoff: Option<Duration>,
 }
 
 /// All of these must hold.

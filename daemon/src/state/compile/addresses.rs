@@ -1,0 +1,49 @@
+//! Which addresses are captured, and what each stands for.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::Inputs;
+use crate::state::{Destination, Endpoint, Service, Target};
+
+/// Virtual addresses with each port, and endpoints' real addresses. Where two endpoints claim
+/// one address, the exact one wins, then the first in order.
+pub(super) fn destinations(
+    inputs: &Inputs<'_>,
+    services: &[Service],
+    endpoints: &[Endpoint],
+) -> HashMap<SocketAddr, Destination> {
+    let mut all = HashMap::with_capacity(services.len() * 2 + endpoints.len());
+    for (service, declared) in services.iter().enumerate() {
+        for (port, number) in declared.ports.iter().map(|port| port.port).enumerate() {
+            let destination = Destination { service, port, target: Target::Vip };
+            for vip in [IpAddr::V4(declared.vip4), IpAddr::V6(declared.vip6)] {
+                all.insert(SocketAddr::new(vip, number), destination);
+            }
+        }
+    }
+    let own = |endpoint: &&(usize, &Endpoint)| endpoint.1.node == inputs.node;
+    let reachable: Vec<(usize, &Endpoint)> = endpoints
+        .iter()
+        .enumerate()
+        .filter(|(_, e)| e.node == inputs.node || !e.address.ip().is_loopback())
+        .collect();
+    for &(index, endpoint) in &reachable {
+        all.entry(endpoint.address).or_insert_with(|| itself(index, endpoint));
+    }
+    // What listens on 127.0.0.1 is also meant by this node's other addresses.
+    for &(index, endpoint) in reachable.iter().filter(own) {
+        if endpoint.address.ip().is_loopback() {
+            for address in inputs.addresses.iter().filter(|address| !address.is_loopback()) {
+                let address = SocketAddr::new(*address, endpoint.address.port());
+                all.entry(address).or_insert_with(|| itself(index, endpoint));
+            }
+        }
+    }
+    all
+}
+
+fn itself(index: usize, endpoint: &Endpoint) -> Destination {
+    let target = Target::Endpoint(index);
+    Destination { service: endpoint.service, port: endpoint.port, target }
+}

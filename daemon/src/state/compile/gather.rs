@@ -1,0 +1,196 @@
+//! Brings together what is said about each service: manifests, this node's claims, and routes
+//! that name it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use mesh_proto::manifest::{self, BackendRef, Object, SubsetSelector};
+
+use super::Inputs;
+use crate::model::{Compat, Declared, Health, HealthCheck, Probe, ServiceName};
+use crate::registry::Claim;
+
+/// One service as declared, before it has numbers.
+#[derive(Debug)]
+pub(super) struct Gathered<'a> {
+    pub(super) name: ServiceName,
+    /// By a manifest or a claim; `false` when only a route names it.
+    pub(super) declared: bool,
+    pub(super) compat: Compat,
+    /// Sorted by number.
+    pub(super) ports: BTreeMap<u16, Declared>,
+    /// For endpoints that do not bring their own.
+    pub(super) check: Option<HealthCheck>,
+    pub(super) selectors: &'a [SubsetSelector],
+    /// Every subset an endpoint, a selector or a route names.
+    pub(super) subsets: BTreeSet<&'a str>,
+    /// Sorted by node and address, each pair once.
+    pub(super) endpoints: Vec<Offer<'a>>,
+}
+
+/// One endpoint as declared.
+#[derive(Clone, Debug)]
+pub(super) struct Offer<'a> {
+    pub(super) node: &'a str,
+    pub(super) address: SocketAddr,
+    /// The service port it serves.
+    pub(super) port: u16,
+    pub(super) subset: &'a str,
+    pub(super) weight: u32,
+    pub(super) labels: &'a BTreeMap<String, String>,
+    pub(super) check: Option<HealthCheck>,
+}
+
+/// All services, sorted by name.
+pub(super) fn gather<'a>(inputs: &Inputs<'a>) -> Vec<Gathered<'a>> {
+    let mut all = All(BTreeMap::new());
+    for object in &inputs.objects {
+        match object {
+            Object::Service(service) => all.declare(inputs.node, service),
+            Object::HttpRoute(route) => {
+                for rule in &route.spec.rules {
+                    all.refer(&route.metadata.namespace, &rule.backend_refs);
+                }
+            }
+            Object::TcpRoute(route) => {
+                for rule in &route.spec.rules {
+                    all.refer(&route.metadata.namespace, &rule.backend_refs);
+                }
+            }
+        }
+    }
+    for claim in &inputs.claims {
+        all.claim(inputs.node, claim);
+    }
+    let mut gathered: Vec<_> = all.0.into_values().collect();
+    gathered.iter_mut().for_each(Gathered::finish);
+    gathered
+}
+
+struct All<'a>(BTreeMap<ServiceName, Gathered<'a>>);
+
+impl<'a> All<'a> {
+    fn entry(&mut self, name: &ServiceName) -> &mut Gathered<'a> {
+        self.0.entry(name.clone()).or_insert_with(|| Gathered {
+            name: name.clone(),
+            declared: false,
+            compat: Compat::Strict,
+            ports: BTreeMap::new(),
+            check: None,
+            selectors: &[],
+            subsets: BTreeSet::new(),
+            endpoints: Vec::new(),
+        })
+    }
+
+    fn declare(&mut self, node: &'a str, service: &'a manifest::Service) {
+        let spec = &service.spec;
+        let name = ServiceName::new(&service.metadata.namespace, &service.metadata.name);
+        let gathered = self.entry(&name);
+        gathered.declared = true;
+        gathered.compat = compat(spec.compat);
+        gathered.selectors = &spec.subsets;
+        gathered.ports.extend(spec.ports.iter().map(|port| (port.port, protocol(port.protocol))));
+        gathered.check = spec.health.as_ref().map(check);
+        for endpoint in &spec.endpoints {
+            let port = service_port(spec, endpoint);
+            gathered.ports.entry(port).or_default();
+            gathered.endpoints.push(Offer {
+                node: endpoint.node.as_deref().unwrap_or(node),
+                address: SocketAddr::new(endpoint.address, endpoint.port),
+                port,
+                subset: endpoint.subset.as_deref().unwrap_or_default(),
+                weight: endpoint.weight,
+                labels: &endpoint.labels,
+                check: gathered.check.clone(),
+            });
+        }
+    }
+
+    fn claim(&mut self, node: &'a str, claim: &'a Claim) {
+        let gathered = self.entry(&claim.service);
+        gathered.declared = true;
+        if claim.compat == Compat::Lenient {
+            gathered.compat = Compat::Lenient;
+        }
+        let declared = gathered.ports.entry(claim.port).or_default();
+        if *declared == Declared::Detect {
+            *declared = claim.protocol;
+        }
+        gathered.endpoints.push(Offer {
+            node,
+            address: claim.address,
+            port: claim.port,
+            subset: &claim.subset,
+            weight: claim.weight,
+            labels: &claim.labels,
+            check: claim.health.clone().or_else(|| gathered.check.clone()),
+        });
+    }
+
+    fn refer(&mut self, home: &'a str, backends: &'a [BackendRef]) {
+        for backend in backends.iter().filter(|backend| backend.is_service()) {
+            let name = ServiceName::new(backend.namespace(home), &backend.name);
+            let gathered = self.entry(&name);
+            gathered.subsets.extend(backend.subset.as_deref());
+        }
+    }
+}
+
+impl Gathered<'_> {
+    fn finish(&mut self) {
+        self.endpoints.sort_by(|a, b| (a.node, a.address).cmp(&(b.node, b.address)));
+        self.endpoints.dedup_by(|later, earlier| {
+            let same = (later.node, later.address) == (earlier.node, earlier.address);
+            if same {
+                // What the node itself claims is newer than what a file says about it.
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        self.subsets.extend(self.selectors.iter().map(|selector| selector.name.as_str()));
+        self.subsets.extend(self.endpoints.iter().map(|offer| offer.subset));
+        self.subsets.remove("");
+    }
+}
+
+/// The one it names, the only one, the one of its own number; else it makes its own.
+fn service_port(spec: &manifest::ServiceSpec, endpoint: &manifest::Endpoint) -> u16 {
+    match (endpoint.service_port, spec.ports.as_slice()) {
+        (Some(port), _) => port,
+        (None, [only]) => only.port,
+        (None, _) => endpoint.port,
+    }
+}
+
+fn protocol(protocol: manifest::Protocol) -> Declared {
+    match protocol {
+        manifest::Protocol::Detect => Declared::Detect,
+        manifest::Protocol::Tcp => Declared::Tcp,
+        manifest::Protocol::Http => Declared::Http,
+        manifest::Protocol::Grpc => Declared::Grpc,
+    }
+}
+
+fn compat(compat: manifest::Compat) -> Compat {
+    match compat {
+        manifest::Compat::Strict => Compat::Strict,
+        manifest::Compat::Lenient => Compat::Lenient,
+    }
+}
+
+fn check(written: &manifest::HealthCheck) -> HealthCheck {
+    let default = HealthCheck::default();
+    let http = |path: &String| Probe::Http { path: path.clone(), expect: written.expect.clone() };
+    HealthCheck {
+        probe: written.http.as_ref().map_or(Probe::Tcp, http),
+        interval: written.interval.unwrap_or(default.interval),
+        timeout: written.timeout.unwrap_or(default.timeout),
+        unhealthy_after: written.unhealthy_after.unwrap_or(default.unhealthy_after),
+        healthy_after: written.healthy_after.unwrap_or(default.healthy_after),
+        initial: match written.initial {
+            Some(manifest::InitialHealth::Healthy) => Health::Healthy,
+            Some(manifest::InitialHealth::Unknown) | None => Health::Unknown,
+        },
+    }
+}
