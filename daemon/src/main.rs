@@ -1,1 +1,22 @@
-fn main() {}
+//! The `meshd` program: flags in, exit code out.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use meshd::{Config, Flags, StartError};
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let ended = Config::load(&flags).map_err(StartError::from).and_then(|config| {
+        if flags.cleanup { meshd::cleanup(&config) } else { meshd::run(config) }
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is gone.
+            drop(writeln!(std::io::stderr(), "{}", error.report()));
+            ExitCode::from(error.exit())
+        }
+    }
+}
