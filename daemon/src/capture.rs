@@ -6,6 +6,7 @@
 //! `connect()`, `nft` redirects packets. Nothing of either outlives the daemon but routes that
 //! lead nowhere and a table that refuses virtual addresses at once.
 
+mod addresses;
 mod claim;
 pub(crate) mod dns;
 mod origin;
@@ -15,6 +16,7 @@ use std::io;
 
 use crate::config;
 use crate::state::Reader;
+pub(crate) use addresses::{AddressNews, own_addresses};
 pub(crate) use claim::Claim;
 pub(crate) use origin::{Origin, OriginError, Origins};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs};
