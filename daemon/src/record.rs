@@ -5,14 +5,16 @@
 //! [`crate::state::Interner`]; host and path live beside the record in the ring.
 
 mod codec;
+mod entry;
 mod flag;
 mod ring;
 mod rings;
 
 use std::net::SocketAddr;
 
+pub(crate) use entry::Entry;
 pub(crate) use flag::{ErrorType, Flag};
-pub(crate) use ring::{Cursor, Entry, Ring};
+pub(crate) use ring::{Cursor, Ring};
 pub(crate) use rings::Rings;
 
 /// See the module. Times are nanoseconds; `start` is the Unix time at which the first step began,

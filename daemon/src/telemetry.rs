@@ -4,6 +4,7 @@
 //! Workers only count ([`Shard`]) and push records; adding up, rates, quantiles and text are made
 //! when somebody asks, on the control runtime.
 
+mod access_log;
 mod book;
 mod cells;
 mod events;
@@ -22,6 +23,7 @@ mod totals;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use access_log::{AccessLog, AccessLogError};
 use book::Book;
 pub(crate) use events::{Event, Events, Severity};
 pub(crate) use rates::{LONGEST, Numbers, Rates, Window};

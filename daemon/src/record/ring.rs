@@ -11,8 +11,8 @@ use std::sync::atomic::{
     AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
 };
 
-use super::Record;
 use super::codec::{self, Span, WORDS};
+use super::{Entry, Record};
 
 /// Records kept per ring.
 const SLOTS: u64 = 8192;
@@ -37,16 +37,6 @@ struct Slot {
     /// Twice the number of the record (from 1), minus one while it is being written.
     sequence: AtomicU64,
     words: [AtomicU64; WORDS],
-}
-
-/// One record as read back.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) record: Record,
-    /// As the client sent it; the question's name for DNS; empty when the text was overwritten.
-    pub(crate) host: Vec<u8>,
-    /// As the client sent it (after "METHOD " for [`super::Method::Other`]); the answer for DNS.
-    pub(crate) path: Vec<u8>,
 }
 
 /// A streaming reader's place in one ring.
