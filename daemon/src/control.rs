@@ -1,1 +1,7 @@
-//!
+//! The gRPC API on its unix socket: authorise, convert, update, answer; one file per service.
+
+mod authorise;
+mod error;
+mod socket;
+
+pub(crate) use socket::{BindError, Socket};

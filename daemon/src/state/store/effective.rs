@@ -1,7 +1,7 @@
 //! Objects as they take effect: a service's manifest together with this node's claims.
 //!
-//! Where both speak, the manifest's ports, protocol and compat win, and an endpoint that is in
-//! both is the manifest's.
+//! Where both speak, the manifest's ports and health check win; an endpoint that is in both is the
+//! claim's, which is newer: applying a manifest takes over the claims of the endpoints it names.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,15 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
     let mut whole = service.clone();
     let spec = &mut whole.spec;
     for claim in claims {
-        if !spec.ports.iter().any(|port| port.port == claim.port) {
-            spec.ports.push(ServicePort { port: claim.port, protocol: protocol(claim.protocol) });
+        match spec.ports.iter_mut().find(|port| port.port == claim.port) {
+            Some(port) if port.protocol == Protocol::Detect => {
+                port.protocol = protocol(claim.protocol);
+            }
+            Some(_) => {}
+            None => {
+                let protocol = protocol(claim.protocol);
+                spec.ports.push(ServicePort { port: claim.port, protocol });
+            }
         }
         if claim.compat == model::Compat::Lenient {
             spec.compat = Compat::Lenient;
@@ -58,9 +65,8 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
         if spec.health.is_none() {
             spec.health = claim.health.as_ref().map(health);
         }
-        if !spec.endpoints.iter().any(|endpoint| is_same(endpoint, claim, node)) {
-            spec.endpoints.push(endpoint(claim, node));
-        }
+        spec.endpoints.retain(|endpoint| !is_same(endpoint, claim, node));
+        spec.endpoints.push(endpoint(claim, node));
     }
     whole
 }

@@ -1,0 +1,194 @@
+//! Where the API's messages and the daemon's own types meet, and nowhere else.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mesh_proto::codes;
+use mesh_proto::manifest::{Key, is_name};
+use mesh_proto::v1;
+
+use super::authorise::Peer;
+use super::error::Failure;
+use crate::intent::Author;
+use crate::model::{Compat, Declared, Probe, ServiceName};
+use crate::registry::{CheckEdit, Registration};
+use crate::state::{Action, Change, Live, Mutation};
+
+/// Longest reason and command line kept in the history.
+const MOST_TEXT: usize = 4096;
+
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) fn mutation(written: &v1::Mutation) -> Mutation {
+    Mutation {
+        dry_run: written.dry_run,
+        no_wait: written.no_wait,
+        if_generation: Some(written.if_generation).filter(|generation| *generation != 0),
+        reason: shortened(&written.reason),
+    }
+}
+
+pub(super) fn author(peer: Peer, mutation: &v1::Mutation) -> Author {
+    Author {
+        uid: peer.uid,
+        user: peer.user(),
+        pid: peer.pid,
+        command_line: shortened(&mutation.command_line),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_TEXT).collect()
+}
+
+pub(super) fn service_name(namespace: &str, name: &str) -> Result<ServiceName, Failure> {
+    let named = ServiceName::new(namespace, name);
+    for (what, text) in [("service name", &named.name), ("namespace", &named.namespace)] {
+        if !is_name(text) {
+            return Err(Failure::new(codes::INVALID_NAME, format!("\"{text}\" is no {what}")));
+        }
+    }
+    Ok(named)
+}
+
+pub(super) fn registration(written: &v1::RegisterRequest) -> Result<Registration, Failure> {
+    let service = service_name(&written.namespace, &written.service)?;
+    let port = port("--port", written.port)?;
+    let port = port.ok_or_else(|| invalid("--port 0 is no port", "a port is 1 to 65535"))?;
+    let subset = Some(written.subset.clone()).filter(|subset| !subset.is_empty());
+    if subset.as_deref().is_some_and(|subset| !is_name(subset)) {
+        let message = format!("--subset \"{}\" is no name", written.subset);
+        return Err(Failure::new(codes::INVALID_NAME, message));
+    }
+    if written.weight > 65_535 {
+        return Err(invalid(format!("--weight {} is too large", written.weight), "a weight is 1 to 65535"));
+    }
+    Ok(Registration {
+        service,
+        address: SocketAddr::new(address(&written.address)?, port),
+        service_port: self::port("--service-port", written.service_port)?,
+        protocol: protocol(&written.protocol)?,
+        subset,
+        weight: Some(written.weight).filter(|weight| *weight != 0),
+        labels: written.labels.clone().into_iter().collect(),
+        health: written.health.as_ref().map(check).transpose()?,
+        compat: compat(&written.compat)?,
+    })
+}
+
+/// `None` for 0, which stands for "not given".
+pub(super) fn port(flag: &str, written: u32) -> Result<Option<u16>, Failure> {
+    let port = u16::try_from(written);
+    let port = port.map_err(|_too_large| {
+        invalid(format!("{flag} {written} is no port"), "a port is 1 to 65535")
+    })?;
+    Ok(Some(port).filter(|port| *port != 0))
+}
+
+/// The endpoint's address: loopback when not given.
+pub(super) fn address(written: &str) -> Result<IpAddr, Failure> {
+    let address = match written {
+        "" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        written => written.parse(),
+    };
+    address.ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast()).ok_or_else(
+        || invalid(format!("--address \"{written}\" is no address of an endpoint"), "write an IP address, such as 127.0.0.1"),
+    )
+}
+
+fn protocol(written: &str) -> Result<Option<Declared>, Failure> {
+    match written {
+        "" => Ok(None),
+        "tcp" => Ok(Some(Declared::Tcp)),
+        "http" => Ok(Some(Declared::Http)),
+        "grpc" => Ok(Some(Declared::Grpc)),
+        other => Err(invalid(
+            format!("--port {other}:… names no protocol"),
+            "the protocol is tcp, http or grpc; without one it is detected",
+        )),
+    }
+}
+
+fn compat(written: &str) -> Result<Option<Compat>, Failure> {
+    match written {
+        "" => Ok(None),
+        "strict" => Ok(Some(Compat::Strict)),
+        "lenient" => Ok(Some(Compat::Lenient)),
+        other => Err(invalid(format!("--compat {other}"), "it is strict or lenient")),
+    }
+}
+
+fn check(written: &v1::HealthCheck) -> Result<CheckEdit, Failure> {
+    let probe = match &written.probe {
+        None => None,
+        Some(v1::health_check::Probe::Tcp(_)) => Some(Probe::Tcp),
+        Some(v1::health_check::Probe::Http(path)) => Some(http_probe(path)?),
+    };
+    let threshold = |written: u32| Some(written).filter(|threshold| *threshold != 0);
+    Ok(CheckEdit {
+        probe,
+        interval: time("--interval", written.interval)?,
+        timeout: time("health timeout", written.timeout)?,
+        unhealthy_after: threshold(written.unhealthy_after),
+        healthy_after: threshold(written.healthy_after),
+    })
+}
+
+fn http_probe(path: &str) -> Result<Probe, Failure> {
+    let sendable = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+    if !sendable {
+        let why = "the path starts with / and has no spaces or control characters";
+        return Err(invalid(format!("--health http:{}", path.escape_debug()), why));
+    }
+    Ok(Probe::Http { path: path.to_owned(), expect: Vec::new() })
+}
+
+fn time(flag: &str, written: Option<prost_types::Duration>) -> Result<Option<Duration>, Failure> {
+    let Some(written) = written else { return Ok(None) };
+    let time = Duration::try_from(written).ok();
+    let time = time.filter(|time| (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(time));
+    let invalid = || invalid(format!("{flag} {written} cannot be used"), "it is 10ms to 24h");
+    time.map(Some).ok_or_else(invalid)
+}
+
+pub(super) fn invalid(message: impl Into<String>, why: &str) -> Failure {
+    Failure::new(codes::INVALID_VALUE, message).why(why)
+}
+
+/// A line of the answer: what became of `key`.
+pub(super) fn object_change(key: &Key, action: v1::Action, detail: String) -> v1::ObjectChange {
+    v1::ObjectChange {
+        kind: key.kind.short().to_owned(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        action: action.into(),
+        detail,
+        diff: String::new(),
+    }
+}
+
+pub(super) fn action(change: &Change) -> v1::Action {
+    match change.action {
+        Action::Created => v1::Action::Created,
+        Action::Configured => v1::Action::Configured,
+        Action::Deleted => v1::Action::Deleted,
+    }
+}
+
+pub(super) fn live(live: Live) -> v1::Live {
+    v1::Live { applied: live.applied, nodes: live.nodes, after: live.after.try_into().ok() }
+}
+
+pub(super) fn timestamp(unix_ms: u64) -> prost_types::Timestamp {
+    (UNIX_EPOCH + Duration::from_millis(unix_ms)).into()
+}
+
+/// RFC 3339, UTC.
+pub(super) fn time_text(unix_ms: u64) -> String {
+    timestamp(unix_ms).to_string()
+}
+
+pub(super) fn age(time: SystemTime) -> Duration {
+    time.elapsed().unwrap_or_default()
+}
