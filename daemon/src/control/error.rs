@@ -89,6 +89,9 @@ impl<E: Into<Self>> From<UpdateError<E>> for Failure {
                     .why("it was changed after you looked")
                     .fix(format!("meshctl history, then repeat with --if-generation {head}"))
             }
+            UpdateError::NoFreeAddress(error) => {
+                Self::new(codes::NO_FREE_ADDRESS, error.to_string())
+            }
             UpdateError::NotStored(error) => error.into(),
             UpdateError::ReadOnly(damage) => damage.into(),
             UpdateError::NotLive { generation, laggards } => Self::new(

@@ -10,6 +10,8 @@ mod effective;
 mod history;
 mod outcome;
 mod runtime;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
-use super::{Interner, Published, Snapshot};
+use super::{Interner, Published, Snapshot, Vips, settle};
 use crate::intent::{Author, Delta, IntentStore, OpenError, Sqlite};
 
 pub(crate) use declared::{Declared, Held};
@@ -29,6 +31,7 @@ pub(crate) use outcome::{
     Action, Change, Damage, Live, Mutation, Outcome, Unreadable, UpdateError,
 };
 use runtime::Runtime;
+pub(crate) use runtime::RuntimeError;
 
 /// How long a change waits for its readers before it is reported as late.
 const APPLIED_WITHIN: Duration = Duration::from_secs(10);
@@ -63,15 +66,16 @@ impl Store {
     pub(crate) fn open(
         dir: &Path,
         node: &str,
+        vips: Vips,
+        names: Interner,
         published: Arc<Published>,
-        interner: Interner,
     ) -> Result<Self, Unreadable> {
         let log: Result<Box<dyn IntentStore>, Damage> = match Sqlite::open(dir) {
             Ok(log) => Ok(Box::new(log)),
             Err(OpenError::Corrupt { file, kept, why }) => Err(Damage { file, kept, why }),
             Err(error) => return Err(Unreadable::Log(error)),
         };
-        Self::over(log, Runtime::new(node, interner), published)
+        Self::over(log, Runtime::new(node, vips, names), published)
     }
 
     fn over(
@@ -84,7 +88,8 @@ impl Store {
             Err(_) => Declared::default(),
         };
         let writer = Writer { log, declared: Arc::new(declared), runtime };
-        let snapshot = writer.compile(&writer.declared, writer.generation(), &published.newest());
+        let snapshot =
+            writer.compile(&writer.declared, writer.generation(), &published.newest())?;
         let store = Self { published, writer: Mutex::new(writer), news: watch::Sender::new(0) };
         store.publish(snapshot);
         Ok(store)
@@ -121,7 +126,7 @@ impl Store {
         change: impl FnOnce(&mut Draft) -> Result<(), E>,
     ) -> Result<Outcome, UpdateError<E>> {
         let before = Arc::clone(&writer.declared);
-        let log = writer.log.as_mut().map_err(|damage| UpdateError::ReadOnly(damage.clone()))?;
+        let log = writer.log.as_ref().map_err(|damage| UpdateError::ReadOnly(damage.clone()))?;
         let head = log.head();
         if mutation.if_generation.is_some_and(|expected| expected != head.revision) {
             return Err(UpdateError::Moved { head: head.revision });
@@ -142,9 +147,11 @@ impl Store {
                 snapshot: self.published.newest(),
             });
         }
+        let generation = head.revision + 1;
+        let snapshot = writer.compile(&after, generation, &self.published.newest())?;
         let delta = Delta { time_ms: now_ms, author, reason: mutation.reason.clone(), ops };
-        let generation = block_in_place(|| log.commit(head, delta))?.revision;
-        let snapshot = writer.compile(&after, generation, &self.published.newest());
+        let log = writer.log.as_mut().map_err(|damage| UpdateError::ReadOnly(damage.clone()))?;
+        block_in_place(|| log.commit(head, delta))?;
         writer.declared = after;
         let snapshot = self.publish(snapshot);
         Ok(Outcome { changes, generation, undo: generation, live: None, snapshot })
@@ -176,8 +183,9 @@ impl Store {
     }
 
     fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        let snapshot = Arc::new(snapshot);
+        let (previous, snapshot) = (self.published.newest(), Arc::new(snapshot));
         self.published.publish(Arc::clone(&snapshot));
+        settle(&previous, &snapshot);
         self.news.send_replace(snapshot.revision);
         snapshot
     }

@@ -9,6 +9,7 @@ use mesh_proto::manifest::{Key, Object};
 use super::declared::{BadValue, Declared, subject};
 use crate::intent::{CommitError, Op, OpenError};
 use crate::state::Snapshot;
+use crate::state::vip::NoFreeAddress;
 
 /// How a change is to be made.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,8 @@ pub(crate) enum UpdateError<E> {
     #[error("the newest generation is {head}")]
     Moved { head: u64 },
     #[error(transparent)]
+    NoFreeAddress(#[from] NoFreeAddress),
+    #[error(transparent)]
     NotStored(#[from] CommitError),
     #[error("changes are refused: {0}")]
     ReadOnly(Damage),
@@ -92,6 +95,9 @@ pub(crate) struct Damage {
 pub(crate) enum Unreadable {
     #[error(transparent)]
     Log(OpenError),
+    /// The range in the settings is too small for the services that are declared.
+    #[error(transparent)]
+    NoFreeAddress(#[from] NoFreeAddress),
     /// Sound, but not of this version.
     #[error("the stored state was written by another version of meshd")]
     Value(#[source] BadValue),

@@ -8,11 +8,12 @@ use tokio::time::timeout;
 
 use super::{Declared, Store, Writer};
 use crate::model::Workload;
-use crate::state::{Interner, Snapshot};
+use crate::state::{Inputs, Interner, NoFreeAddress, Snapshot, Vips, compile};
 
 pub(super) struct Runtime {
     pub(super) node: String,
-    interner: Interner,
+    vips: Vips,
+    names: Interner,
     /// By cgroup id.
     workloads: HashMap<u64, Arc<Workload>>,
     /// Addresses of this host besides loopback.
@@ -20,8 +21,9 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    pub(super) fn new(node: &str, interner: Interner) -> Self {
-        Self { node: node.to_owned(), interner, workloads: HashMap::new(), addresses: Vec::new() }
+    pub(super) fn new(node: &str, vips: Vips, names: Interner) -> Self {
+        let node = node.to_owned();
+        Self { node, vips, names, workloads: HashMap::new(), addresses: Vec::new() }
     }
 }
 
@@ -32,25 +34,38 @@ impl Writer {
         declared: &Declared,
         generation: u64,
         previous: &Snapshot,
-    ) -> Snapshot {
-        let _ = (declared, &self.runtime.interner, &self.runtime.addresses, &self.runtime.node);
-        Snapshot {
+    ) -> Result<Snapshot, NoFreeAddress> {
+        compile(&Inputs {
             revision: previous.revision + 1,
             generation,
+            objects: declared.objects.values().map(|held| &held.value).collect(),
+            claims: declared.claims.values().map(|held| &held.value).collect(),
             workloads: self.runtime.workloads.clone(),
-            ..Snapshot::default()
-        }
+            node: &self.runtime.node,
+            addresses: &self.runtime.addresses,
+            vips: self.runtime.vips,
+            names: &self.runtime.names,
+            previous,
+        })
     }
 }
 
+/// Why what runs could not be made known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RuntimeError {
+    #[error(transparent)]
+    NoFreeAddress(#[from] NoFreeAddress),
+    #[error("not yet used by {}", .0.join(", "))]
+    NotLive(Vec<String>),
+}
+
 impl Store {
-    /// Makes a run known by its cgroup id; returns once every reader knows it, or the names of
-    /// those that do not in time.
+    /// Makes a run known by its cgroup id; returns once every reader knows it.
     pub(crate) async fn add_workload(
         &self,
         cgroup: u64,
         workload: Workload,
-    ) -> Result<(), Vec<String>> {
+    ) -> Result<(), RuntimeError> {
         self.run_time(|runtime| {
             runtime.workloads.insert(cgroup, Arc::new(workload));
         })
@@ -58,7 +73,7 @@ impl Store {
     }
 
     /// Forgets an ended run.
-    pub(crate) async fn remove_workload(&self, cgroup: u64) -> Result<(), Vec<String>> {
+    pub(crate) async fn remove_workload(&self, cgroup: u64) -> Result<(), RuntimeError> {
         self.run_time(|runtime| {
             runtime.workloads.remove(&cgroup);
         })
@@ -66,20 +81,20 @@ impl Store {
     }
 
     /// Tells which addresses are this host's own.
-    pub(crate) async fn set_addresses(&self, addresses: Vec<IpAddr>) -> Result<(), Vec<String>> {
+    pub(crate) async fn set_addresses(&self, addresses: Vec<IpAddr>) -> Result<(), RuntimeError> {
         self.run_time(|runtime| runtime.addresses = addresses).await
     }
 
-    async fn run_time(&self, change: impl FnOnce(&mut Runtime)) -> Result<(), Vec<String>> {
+    async fn run_time(&self, change: impl FnOnce(&mut Runtime)) -> Result<(), RuntimeError> {
         let mut writer = self.writer.lock().await;
         change(&mut writer.runtime);
         let snapshot =
-            writer.compile(&writer.declared, writer.generation(), &self.published.newest());
+            writer.compile(&writer.declared, writer.generation(), &self.published.newest())?;
         let revision = self.publish(snapshot).revision;
         drop(writer);
         match timeout(super::APPLIED_WITHIN, self.published.applied(revision)).await {
             Ok(()) => Ok(()),
-            Err(_elapsed) => Err(self.published.laggards(revision)),
+            Err(_elapsed) => Err(RuntimeError::NotLive(self.published.laggards(revision))),
         }
     }
 }
