@@ -4,8 +4,10 @@
 //! is shared with another worker but the immutable snapshot. The way of one connection reads top
 //! to bottom in [`outbound::carry`].
 
+mod clock;
 mod http1;
 mod listener;
+mod wheel;
 
 use std::io;
 use std::sync::Arc;

@@ -11,3 +11,4 @@ mod head;
 mod ids;
 mod reply;
 mod request;
+mod response;

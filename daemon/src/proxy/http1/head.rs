@@ -94,9 +94,9 @@ impl<'h, 'b> Fields<'h, 'b> {
         self.dropped.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
-    /// Nothing was dropped and nothing needs repair.
-    pub(super) fn is_verbatim(&self) -> bool {
-        self.clean && self.dropped == [0; MAX_FIELDS / 64]
+    /// Unless `is_clean`, the start line needs repair too.
+    pub(super) fn require_clean(&mut self, is_clean: bool) {
+        self.clean &= is_clean;
     }
 
     /// Drops every field that `Connection` names.
