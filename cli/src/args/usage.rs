@@ -1,0 +1,129 @@
+//! clap's complaints in our words: what, did you mean, how to fix it.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::error::Failure;
+
+/// The failure for a command line clap refused; `None` when it only wants something printed.
+pub(crate) fn failure(error: &clap::Error) -> Option<Failure> {
+    let failure = match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
+        ErrorKind::InvalidSubcommand => unknown_command(error),
+        ErrorKind::UnknownArgument => unknown_argument(error),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => wrong_value(error),
+        ErrorKind::MissingRequiredArgument => missing(error),
+        ErrorKind::ArgumentConflict => conflict(error),
+        _ => Failure::usage(first_line(error)),
+    };
+    Some(failure.fix(help_line(error)))
+}
+
+fn unknown_command(error: &clap::Error) -> Failure {
+    let word = text(error, ContextKind::InvalidSubcommand);
+    let failure = Failure::usage(format!("unknown command \"{word}\""));
+    suggested(failure, error, ContextKind::SuggestedSubcommand)
+}
+
+fn unknown_argument(error: &clap::Error) -> Failure {
+    let word = text(error, ContextKind::InvalidArg);
+    let failure = if word.starts_with('-') {
+        Failure::usage(format!("unknown flag {word}"))
+    } else {
+        Failure::usage(format!("\"{word}\" is one word too many"))
+    };
+    suggested(failure, error, ContextKind::SuggestedArg)
+}
+
+fn wrong_value(error: &clap::Error) -> Failure {
+    let argument = text(error, ContextKind::InvalidArg);
+    let value = text(error, ContextKind::InvalidValue);
+    let message = if value.is_empty() {
+        format!("{argument} needs a value")
+    } else {
+        format!("{argument}: \"{value}\" is not accepted")
+    };
+    let mut failure = Failure::usage(message);
+    if let Some(source) = std::error::Error::source(error) {
+        failure = failure.why(source.to_string());
+    }
+    failure = suggested(failure, error, ContextKind::SuggestedValue);
+    match text(error, ContextKind::ValidValue) {
+        valid if valid.is_empty() => failure,
+        valid => failure.why(format!("possible values: {valid}")),
+    }
+}
+
+fn missing(error: &clap::Error) -> Failure {
+    Failure::usage(format!("{} is missing", text(error, ContextKind::InvalidArg)))
+}
+
+fn conflict(error: &clap::Error) -> Failure {
+    let one = text(error, ContextKind::InvalidArg);
+    match text(error, ContextKind::PriorArg) {
+        other if other.is_empty() || other == one => {
+            Failure::usage(format!("{one} may be given once only"))
+        }
+        other => Failure::usage(format!("{one} cannot be used with {other}")),
+    }
+}
+
+fn suggested(failure: Failure, error: &clap::Error, kind: ContextKind) -> Failure {
+    match text(error, kind) {
+        guess if guess.is_empty() => failure,
+        guess => failure.why(format!("did you mean \"{guess}\"?")),
+    }
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(one)) => one.clone(),
+        Some(ContextValue::Strings(several)) => several.join(", "),
+        Some(ContextValue::Number(number)) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_start_matches("error: ").to_owned()
+}
+
+/// "Usage: meshctl get …" names the command that was understood.
+fn help_line(error: &clap::Error) -> String {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let words = usage.trim_start_matches("Usage:").split_whitespace();
+    let command = words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+    let command = command.collect::<Vec<_>>().join(" ");
+    if command.is_empty() { "meshctl --help".to_owned() } else { format!("{command} --help") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    fn complaint(line: &str) -> String {
+        let words = std::iter::once("meshctl").chain(line.split_whitespace());
+        let error = crate::args::parse(words.map(OsString::from).collect()).err().unwrap();
+        let lines = super::failure(&error).unwrap().lines();
+        lines.into_iter().map(|(label, line)| format!("{label}: {line}\n")).collect()
+    }
+
+    #[test]
+    fn a_mistyped_command_or_flag_is_guessed() {
+        assert!(complaint("vresion").contains("did you mean \"version\""));
+        assert!(complaint("get services --ouput json").contains("--output"));
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_flag_and_the_value() {
+        let text = complaint("get services -o jsn");
+        assert!(text.contains("jsn") && text.contains("did you mean \"json\""), "{text}");
+        assert!(text.contains("meshctl get --help"), "{text}");
+    }
+}
