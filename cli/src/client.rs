@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use mesh_proto::codes;
 use mesh_proto::v1::event_service_client::EventServiceClient;
 use mesh_proto::v1::manifest_service_client::ManifestServiceClient;
 use mesh_proto::v1::metrics_service_client::MetricsServiceClient;
@@ -25,7 +26,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 use tower::service_fn;
 
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 
 pub(crate) const DEFAULT_SOCKET: &str = "/run/meshd/meshd.sock";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -104,7 +105,7 @@ async fn within<T>(
 
 fn timed_out(limit: Duration) -> Failure {
     let message = format!("meshd did not answer within {limit:?}");
-    Failure::new(Exit::TIMED_OUT, "MESH1006", message)
+    Failure::new(&codes::CALL_TIMED_OUT, message)
         .why("it may be stopped, overloaded, or waiting for a worker")
         .fix("meshctl status --timeout 60s")
 }
@@ -118,7 +119,7 @@ async fn channel_over(stream: UnixStream) -> Result<Channel, Failure> {
     });
     let connected = Endpoint::from_static("http://meshd").connect_with_connector(connector).await;
     connected.map_err(|error| {
-        Failure::new(Exit::UNREACHABLE, "MESH1002", "the API socket answered, but not as meshd")
+        Failure::new(&codes::NOT_RUNNING, "the API socket answered, but not as meshd")
             .why(error.to_string())
             .fix("meshctl env        (which socket is used, and where that came from)")
     })
@@ -129,20 +130,20 @@ fn unreachable(socket: &Path, error: &Error) -> Failure {
     match error.kind() {
         ErrorKind::PermissionDenied => {
             let message = format!("you may not use the API socket {path}");
-            Failure::new(Exit::PERMISSION, "MESH1005", message)
+            Failure::new(&codes::PERMISSION, message)
                 .why("it belongs to root and the group mesh; you are neither")
                 .fix("sudo usermod -aG mesh $USER   (then log in again)")
         }
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
             let message = format!("meshd is not running (no listener on {path})");
-            let failure = Failure::new(Exit::UNREACHABLE, "MESH1002", message);
+            let failure = Failure::new(&codes::NOT_RUNNING, message);
             let failure = match error.kind() {
                 ErrorKind::NotFound => failure.why(format!("there is no file {path}")),
                 _ => failure.why(format!("{path} is left over from a daemon that ended")),
             };
             failure.fix(start_line(socket))
         }
-        _ => Failure::new(Exit::UNREACHABLE, "MESH1002", format!("cannot reach meshd at {path}"))
+        _ => Failure::new(&codes::NOT_RUNNING, format!("cannot reach meshd at {path}"))
             .why(error.to_string())
             .fix(start_line(socket)),
     }
@@ -168,7 +169,7 @@ fn check_version(daemon: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("meshctl {VERSION} cannot talk to meshd {daemon}");
-    Err(Failure::new(Exit::UNREACHABLE, "MESH1004", message)
+    Err(Failure::new(&codes::INCOMPATIBLE, message)
         .why("the two may differ by one minor version")
         .fix("sudo ./install.sh   (in the folder of the newer version; then restart meshd)"))
 }

@@ -4,11 +4,12 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mesh_proto::codes;
 use mesh_proto::v1::Mutation;
 
 use crate::args::{Change, DryRun, Global};
 use crate::client::{self, Client};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::output::{Choices, Output};
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
@@ -91,7 +92,7 @@ pub(crate) fn block_on<T>(
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
-        Failure::new(Exit::FAILED, "MESH1003", "cannot start").why(error.to_string())
+        Failure::new(&codes::LOCAL, "cannot start").why(error.to_string())
     })?;
     runtime.block_on(command)
 }

@@ -1,5 +1,6 @@
 //! What a failed command tells a person: what happened, why, how to fix it, and the exit code.
 
+use mesh_proto::codes::{self, Code};
 use serde_json::{Value, json};
 
 use crate::client::failure;
@@ -15,15 +16,8 @@ impl Exit {
     pub(crate) const USAGE: Self = Self(2);
     pub(crate) const FAILED: Self = Self(3);
     pub(crate) const UNREACHABLE: Self = Self(4);
-    pub(crate) const NOT_FOUND: Self = Self(5);
-    pub(crate) const CONFLICT: Self = Self(6);
-    pub(crate) const PERMISSION: Self = Self(7);
-    pub(crate) const HOST: Self = Self(8);
-    pub(crate) const TIMED_OUT: Self = Self(124);
     /// `run` only: meshctl itself failed, the command was not started.
     pub(crate) const RUN_FAILED: Self = Self(125);
-    pub(crate) const NOT_EXECUTABLE: Self = Self(126);
-    pub(crate) const NO_COMMAND: Self = Self(127);
     pub(crate) const INTERRUPTED: Self = Self(130);
 }
 
@@ -39,13 +33,19 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &Code, message: impl Into<String>) -> Self {
+        let exit = u8::try_from(code.exit).map_or(Exit::FAILED, Exit);
+        Self::told(code.code, exit, message)
+    }
+
+    /// A failure in the daemon's words.
+    pub(crate) fn told(code: &str, exit: Exit, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { code: code.to_owned(), message, why: Vec::new(), fix: Vec::new(), exit }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new(Exit::USAGE, "MESH1001", message)
+        Self::new(&codes::USAGE, message)
     }
 
     pub(crate) fn why(mut self, reason: impl Into<String>) -> Self {
@@ -62,6 +62,10 @@ impl Failure {
     pub(crate) fn exiting(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
+    }
+
+    pub(crate) fn is(&self, code: &Code) -> bool {
+        self.code == code.code
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -105,7 +109,7 @@ impl From<tonic::Status> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::FAILED, "MESH1003", error.to_string())
+        Self::new(&codes::LOCAL, error.to_string())
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod table;
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
+use mesh_proto::codes;
 use serde_json::Value;
 
 use crate::error::{Exit, Failure};
@@ -156,6 +157,16 @@ impl Output {
         if self.is_structured() || self.quiet { Ok(()) } else { self.line(line) }
     }
 
+    /// Text that is the whole answer, unless none is wanted.
+    pub(crate) fn say_text(&self, text: &str) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { self.text(text) }
+    }
+
+    /// A table as it would be printed.
+    pub(crate) fn render(&self, table: &Table) -> String {
+        table.render(&self.stdout, self.headers)
+    }
+
     /// The answer as it stands.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
@@ -228,7 +239,7 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(reader_gone()),
-        Err(error) => Err(Failure::new(Exit::FAILED, "MESH1003", "cannot write the answer")
+        Err(error) => Err(Failure::new(&codes::LOCAL, "cannot write the answer")
             .why(error.to_string())
             .fix("free space, or send the output elsewhere")),
     }
@@ -236,10 +247,10 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 
 /// Ends the command successfully: whoever read the output had enough.
 fn reader_gone() -> Failure {
-    Failure::new(Exit::DONE, "", "")
+    Failure::told("", Exit::DONE, "")
 }
 
 fn yaml(document: &Value) -> Result<String, Failure> {
     let text = serde_saphyr::to_string(document);
-    text.map_err(|error| Failure::new(Exit::FAILED, "MESH1003", error.to_string()))
+    text.map_err(|error| Failure::new(&codes::LOCAL, error.to_string()))
 }

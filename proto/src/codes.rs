@@ -70,6 +70,9 @@ codes! {
     NOT_THIS_USER "MESH1012" exit 7 "this name belongs to somebody else"
         why "a service name is an identity: root may use any, others only names they declared first"
         fix "use another name, or run it with sudo"
+    LOCAL "MESH1013" exit 3 "this side of the work failed"
+        why "meshctl could not write its answer, read a file or use the host as it needed to"
+        fix "the message names what failed: free space, permissions or a missing program"
 
     SYNTAX "MESH1100" exit 2 "the text is neither YAML nor JSON"
         why "the parser stopped at the position given"

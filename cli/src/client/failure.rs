@@ -3,6 +3,7 @@
 //! The daemon sends an [`ErrorDetail`] with every refusal; a status without one comes from the
 //! transport, and its code says what to do.
 
+use mesh_proto::codes;
 use mesh_proto::v1::ErrorDetail;
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -19,7 +20,7 @@ pub(crate) fn of(status: &Status) -> Failure {
 fn from_detail(detail: ErrorDetail) -> Failure {
     let exit = u8::try_from(detail.exit).ok().filter(|exit| *exit > 0);
     let exit = exit.map_or(Exit::FAILED, Exit);
-    let failure = Failure::new(exit, &detail.code, detail.message);
+    let failure = Failure::told(&detail.code, exit, detail.message);
     let failure = detail.why.into_iter().fold(failure, Failure::why);
     detail.fix.into_iter().fold(failure, Failure::fix)
 }
@@ -27,31 +28,23 @@ fn from_detail(detail: ErrorDetail) -> Failure {
 fn from_status(status: &Status) -> Failure {
     let message = status.message();
     match status.code() {
-        Code::DeadlineExceeded => Failure::new(Exit::TIMED_OUT, "MESH1006", message),
-        Code::Unimplemented => {
-            Failure::new(Exit::UNREACHABLE, "MESH1004", "meshd does not know this call")
-                .why("its version is older than this meshctl")
-                .fix("restart meshd with the version of `meshctl version`")
-        }
-        Code::PermissionDenied | Code::Unauthenticated => {
-            Failure::new(Exit::PERMISSION, "MESH1005", message)
-        }
-        Code::NotFound => Failure::new(Exit::NOT_FOUND, "MESH1007", message),
+        Code::DeadlineExceeded => Failure::new(&codes::CALL_TIMED_OUT, message),
+        Code::Unimplemented => Failure::new(&codes::INCOMPATIBLE, "meshd does not know this call")
+            .why("it is older than this meshctl")
+            .fix("meshctl version   (install both from one release)"),
+        Code::PermissionDenied | Code::Unauthenticated => Failure::new(&codes::PERMISSION, message),
+        Code::NotFound => Failure::new(&codes::OBJECT_NOT_FOUND, message),
         Code::InvalidArgument => Failure::usage(message),
         Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists => {
-            Failure::new(Exit::CONFLICT, "", message)
+            Failure::new(&codes::GENERATION_MOVED, message)
         }
-        Code::Unavailable => {
-            Failure::new(Exit::UNREACHABLE, "MESH1002", "the connection to meshd ended")
+        Code::Unavailable | Code::Cancelled | Code::Unknown => {
+            Failure::new(&codes::CONNECTION_LOST, "the connection to meshd broke")
                 .why(message)
                 .fix("meshctl status")
         }
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::ResourceExhausted
-        | Code::OutOfRange
-        | Code::Internal
-        | Code::DataLoss => Failure::new(Exit::FAILED, "MESH1003", message),
+        Code::Ok | Code::ResourceExhausted | Code::OutOfRange | Code::Internal | Code::DataLoss => {
+            Failure::new(&codes::INTERNAL, message)
+        }
     }
 }

@@ -5,7 +5,7 @@ use jaq_core::{Compiler, Ctx, Vars, data, unwrap_valr};
 use jaq_json::{Val, read};
 use serde_json::Value;
 
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 
 pub(crate) struct Filter(jaq_core::compile::Filter<jaq_core::Native<data::JustLut<Val>>>);
 
@@ -26,7 +26,7 @@ impl Filter {
 
     /// What the filter makes of `document`, a line per result; strings come without quotes.
     pub(crate) fn apply(&self, document: &Value) -> Result<Vec<String>, Failure> {
-        let failed = |why: String| Failure::new(Exit::USAGE, "MESH1001", "--jq: the filter failed").why(why);
+        let failed = |why: String| Failure::usage("--jq: the filter failed").why(why);
         let text = document.to_string();
         let input = read::parse_single(text.as_bytes()).map_err(|error| failed(error.to_string()))?;
         let context = Ctx::<data::JustLut<Val>>::new(&self.0.lut, Vars::new([]));
@@ -64,6 +64,6 @@ mod tests {
 
     #[test]
     fn a_broken_filter_is_a_usage_error() {
-        assert_eq!(Filter::compile(".items[").err().map(|failure| failure.exit), Some(Exit::USAGE));
+        assert_eq!(Filter::compile(".items[").err().map(|failure| failure.exit), Some(crate::error::Exit::USAGE));
     }
 }
