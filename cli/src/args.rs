@@ -44,7 +44,13 @@ pub(crate) struct Global {
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// When to colour; NO_COLOR and CLICOLOR_FORCE are honoured
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
     pub(crate) color: ColourChoice,
     /// API socket of meshd [default: /run/meshd/meshd.sock]
     #[arg(long, global = true, value_name = "PATH", env = "MESHCTL_SOCKET")]
@@ -87,29 +93,22 @@ pub(crate) enum DryRun {
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Status(command::status::Args),
-    Demo(command::demo::Args),
     Completion(command::completion::Args),
     Version(command::version::Args),
-    Schema(command::schema::Args),
     Env(command::env::Args),
     Register(command::register::Args),
     Deregister(command::deregister::Args),
     Run(command::run::Args),
     Route(command::route::Args),
     Split(command::split::Args),
-    Top(command::top::Args),
-    Stat(command::stat::Args),
-    Trace(command::trace::Args),
     Metrics(command::metrics::Args),
     Apply(command::apply::Args),
     Diff(command::diff::Args),
-    Lint(command::lint::Args),
     Get(command::get::Args),
     Describe(command::describe::Args),
     Delete(command::delete::Args),
     Wait(command::wait::Args),
     Export(command::export::Args),
-    Explain(command::explain::Args),
     History(command::history::Args),
     Undo(command::undo::Args),
 }

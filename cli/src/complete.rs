@@ -39,7 +39,10 @@ pub(crate) fn subsets(current: &OsStr) -> Vec<CompletionCandidate> {
     let objects = objects("service", service);
     let subsets = objects.iter().flat_map(|object| object.list("/status/subsets"));
     let named = subsets.map(|subset| format!("{}=", field(subset, "name")));
-    named.filter(|name| name.starts_with(&*current) && name != "=").map(CompletionCandidate::new).collect()
+    named
+        .filter(|name| name.starts_with(&*current) && name != "=")
+        .map(CompletionCandidate::new)
+        .collect()
 }
 
 /// `KIND` and, once a slash is typed, `KIND/NAME`.
@@ -47,7 +50,10 @@ pub(crate) fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let Some((kind, name)) = current.split_once('/') else {
         let kinds = target::kinds().filter(|kind| kind.starts_with(&*current));
-        return kinds.flat_map(|kind| [format!("{kind}s"), format!("{kind}/")]).map(CompletionCandidate::new).collect();
+        return kinds
+            .flat_map(|kind| [format!("{kind}s"), format!("{kind}/")])
+            .map(CompletionCandidate::new)
+            .collect();
     };
     let Ok(known) = target::kind_of(kind) else {
         return Vec::new();
@@ -88,7 +94,11 @@ pub(crate) fn generations() -> Vec<CompletionCandidate> {
 }
 
 fn objects(kind: &str, name: &str) -> Vec<Object> {
-    let request = GetRequest { kind: kind.to_owned(), namespace: "default".to_owned(), name: name.to_owned() };
+    let request = GetRequest {
+        kind: kind.to_owned(),
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+    };
     let answer = asked(async {
         let client = client().await?;
         client.call(client.manifests().get(request)).await
@@ -98,11 +108,13 @@ fn objects(kind: &str, name: &str) -> Vec<Object> {
 }
 
 async fn client() -> Result<Client, Failure> {
-    let socket = std::env::var_os("MESHCTL_SOCKET").map_or_else(client::default_socket, PathBuf::from);
+    let socket =
+        std::env::var_os("MESHCTL_SOCKET").map_or_else(client::default_socket, PathBuf::from);
     Client::connect(&socket, Some(BUDGET)).await
 }
 
 fn asked<T>(question: impl Future<Output = Result<T, Failure>>) -> Option<T> {
-    let timed = async { tokio::time::timeout(BUDGET, question).await.map_err(|_late| Failure::usage(""))? };
+    let timed =
+        async { tokio::time::timeout(BUDGET, question).await.map_err(|_late| Failure::usage(""))? };
     block_on(timed).ok()
 }

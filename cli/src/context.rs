@@ -87,13 +87,10 @@ fn quoted(word: &str) -> String {
 }
 
 /// Runs a command to its end on this thread; nothing of the runtime outlives it.
-pub(crate) fn block_on<T>(
-    command: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| {
-        Failure::new(&codes::LOCAL, "cannot start").why(error.to_string())
-    })?;
+    let runtime = runtime
+        .map_err(|error| Failure::new(&codes::LOCAL, "cannot start").why(error.to_string()))?;
     runtime.block_on(command)
 }
 

@@ -133,10 +133,7 @@ mod tests {
     #[test]
     fn a_close_word_is_suggested_and_a_far_one_is_not() {
         let known = ["services", "routes"];
-        assert_eq!(
-            did_you_mean("servcies", known).as_deref(),
-            Some("did you mean \"services\"?")
-        );
+        assert_eq!(did_you_mean("servcies", known).as_deref(), Some("did you mean \"services\"?"));
         assert_eq!(did_you_mean("zzz", known), None);
     }
 

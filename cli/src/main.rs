@@ -7,8 +7,6 @@ mod complete;
 mod context;
 mod error;
 mod output;
-#[cfg(test)]
-mod pages;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -51,11 +49,14 @@ fn execute(cli: args::Cli) -> Exit {
 
 /// clap did not accept the line, or it asked for help or the version.
 fn refused(error: &clap::Error, line: &[OsString]) -> Exit {
-    let Some(failure) = args::usage::failure(error) else {
+    let Some(failure) = args::usage::failure(error, line) else {
         let shown = output::clap_text(error, ColourChoice::Auto);
-        return shown.map_or_else(|failure: Failure| failure.exit, |()| {
-            if error.use_stderr() { Exit::USAGE } else { Exit::DONE }
-        });
+        return shown.map_or_else(
+            |failure: Failure| failure.exit,
+            |()| {
+                if error.use_stderr() { Exit::USAGE } else { Exit::DONE }
+            },
+        );
     };
     output::early_failure(&failure, wants_json(line), ColourChoice::Auto);
     failure.exit
@@ -68,5 +69,7 @@ fn wants_json(line: &[OsString]) -> bool {
         [flag, value] => (flag == "-o" || flag == "--output") && value == "json",
         _ => false,
     });
-    said || words.iter().any(|word| word == "-ojson" || word == "--output=json" || word == "-o=json")
+    said || words
+        .iter()
+        .any(|word| word == "-ojson" || word == "--output=json" || word == "-o=json")
 }

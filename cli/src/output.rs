@@ -75,7 +75,9 @@ impl Output {
         let default = if filter.is_some() { Format::Json } else { Format::Table };
         let format = choices.format.unwrap_or(default);
         if filter.is_some() && format != Format::Json {
-            return Err(Failure::usage("--jq needs -o json").fix("leave --output away, or say -o json"));
+            return Err(
+                Failure::usage("--jq needs -o json").fix("leave --output away, or say -o json")
+            );
         }
         Ok(Self {
             format,

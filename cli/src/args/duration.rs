@@ -53,7 +53,8 @@ fn first_part(text: &str) -> Result<(Duration, &str), NotADuration> {
         _ => return Err(NotADuration),
     };
     let count: f64 = number.parse().map_err(|_not_a_number| NotADuration)?;
-    let part = Duration::try_from_secs_f64(count * seconds).map_err(|_out_of_range| NotADuration)?;
+    let part =
+        Duration::try_from_secs_f64(count * seconds).map_err(|_out_of_range| NotADuration)?;
     Ok((part, after))
 }
 

@@ -11,20 +11,18 @@ pub(crate) const CALL_LIMIT: &str = "call-limit";
 pub(crate) const OWN_TIMEOUT: &str = "own-timeout";
 
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
-    ("SETUP", &["status", "demo", "completion", "version", "help", "schema", "env"]),
+    ("SETUP", &["status", "completion", "version", "help", "env"]),
     ("SERVICES", &["register", "deregister", "run"]),
     ("TRAFFIC", &["route", "split"]),
-    ("OBSERVE", &["top", "stat", "trace", "metrics"]),
+    ("OBSERVE", &["metrics"]),
     (
         "CONFIG",
-        &[
-            "apply", "diff", "lint", "get", "describe", "delete", "wait", "export", "explain",
-            "history", "undo",
-        ],
+        &["apply", "diff", "get", "describe", "delete", "wait", "export", "history", "undo"],
     ),
 ];
 
-const ROOT_TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{options}";
+const ROOT_TEMPLATE: &str =
+    "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{options}";
 const PARENT_TEMPLATE: &str =
     "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}";
 
@@ -82,7 +80,8 @@ mod tests {
     #[test]
     fn every_command_is_in_one_group() {
         let root = crate::args::command();
-        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let grouped: Vec<&str> =
+            GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
         for command in root.get_subcommands() {
             let times = grouped.iter().filter(|name| **name == command.get_name()).count();
             assert_eq!(times, 1, "{}", command.get_name());

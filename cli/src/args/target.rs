@@ -1,5 +1,7 @@
 //! `KIND[/NAME]` on the command line, in any spelling people use for a kind.
 
+use mesh_proto::manifest::Kind;
+
 use crate::error::{Failure, did_you_mean};
 
 /// What `get`, `describe`, `delete`, `wait` and `export` speak of.
@@ -10,28 +12,27 @@ pub(crate) struct Target {
     pub(crate) name: Option<String>,
 }
 
-/// Short kind, then every other spelling.
-const KINDS: [&[&str]; 4] = [
-    &["service", "services", "svc"],
-    &["route", "routes", "httproute", "httproutes"],
-    &["tcproute", "tcproutes"],
-    &["run", "runs"],
-];
+/// What `get` knows beside the kinds of manifests.
+const RUN: &[&str] = &["run", "runs"];
+
+/// Every kind as its spellings, the short one first.
+fn spellings() -> impl Iterator<Item = &'static [&'static str]> {
+    Kind::ALL.into_iter().map(Kind::aliases).chain([RUN])
+}
 
 /// Every short kind, for completion and error messages.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().filter_map(|spellings| spellings.first().copied())
+    spellings().filter_map(|spellings| spellings.first().copied())
 }
 
 pub(crate) fn kind_of(word: &str) -> Result<&'static str, Failure> {
     let lower = word.to_ascii_lowercase();
-    let found = KINDS.iter().find(|spellings| spellings.contains(&lower.as_str()));
+    let found = spellings().find(|spellings| spellings.contains(&lower.as_str()));
     if let Some(kind) = found.and_then(|spellings| spellings.first().copied()) {
         return Ok(kind);
     }
     let failure = Failure::usage(format!("unknown kind \"{word}\""));
-    let known = KINDS.iter().flat_map(|spellings| spellings.iter().copied());
-    Err(match did_you_mean(&lower, known) {
+    Err(match did_you_mean(&lower, spellings().flatten().copied()) {
         Some(guess) => failure.why(guess),
         None => failure.why(format!("known kinds: {}", kinds().collect::<Vec<_>>().join(", "))),
     })

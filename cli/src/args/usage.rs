@@ -1,11 +1,13 @@
 //! clap's complaints in our words: what, did you mean, how to fix it.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::error::Failure;
 
 /// The failure for a command line clap refused; `None` when it only wants something printed.
-pub(crate) fn failure(error: &clap::Error) -> Option<Failure> {
+pub(crate) fn failure(error: &clap::Error, line: &[OsString]) -> Option<Failure> {
     let failure = match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
@@ -17,7 +19,7 @@ pub(crate) fn failure(error: &clap::Error) -> Option<Failure> {
         ErrorKind::ArgumentConflict => conflict(error),
         _ => Failure::usage(first_line(error)),
     };
-    Some(failure.fix(help_line(error)))
+    Some(failure.fix(help_line(line)))
 }
 
 fn unknown_command(error: &clap::Error) -> Failure {
@@ -91,26 +93,28 @@ fn first_line(error: &clap::Error) -> String {
     line.trim_start_matches("error: ").to_owned()
 }
 
-/// "Usage: meshctl get …" names the command that was understood.
-fn help_line(error: &clap::Error) -> String {
-    let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
-        _ => String::new(),
-    };
-    let words = usage.trim_start_matches("Usage:").split_whitespace();
-    let command = words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()));
-    let command = command.collect::<Vec<_>>().join(" ");
-    if command.is_empty() { "meshctl --help".to_owned() } else { format!("{command} --help") }
+/// The help of the command that was meant, as far as the line names one.
+fn help_line(line: &[OsString]) -> String {
+    let mut command = super::command();
+    let mut words = vec!["meshctl"];
+    for word in line.iter().filter_map(|word| word.to_str()) {
+        if let Some(below) = command.find_subcommand(word).cloned() {
+            words.push(word);
+            command = below;
+        }
+    }
+    format!("{} --help", words.join(" "))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
+    use super::OsString;
 
     fn complaint(line: &str) -> String {
         let words = std::iter::once("meshctl").chain(line.split_whitespace());
-        let error = crate::args::parse(words.map(OsString::from).collect()).err().unwrap();
-        let lines = super::failure(&error).unwrap().lines();
+        let words: Vec<_> = words.map(OsString::from).collect();
+        let error = crate::args::parse(words.clone()).err().unwrap();
+        let lines = super::failure(&error, &words).unwrap().lines();
         lines.into_iter().map(|(label, line)| format!("{label}: {line}\n")).collect()
     }
 

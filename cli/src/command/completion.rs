@@ -79,13 +79,15 @@ fn install(shell: Shell, context: &Context) -> Result<Exit, Failure> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let home = home.ok_or_else(|| Failure::new(&codes::LOCAL, "HOME is not set"))?;
     let file = home.join(shell.start_file());
-    let there = fs::read_to_string(&file).is_ok_and(|text| text.lines().any(|line| line == shell.line()));
+    let there =
+        fs::read_to_string(&file).is_ok_and(|text| text.lines().any(|line| line == shell.line()));
     if there {
         context.output.say(&format!("{} unchanged", file.display()))?;
         return Ok(Exit::DONE);
     }
     append(&file, shell.line()).map_err(|error| {
-        Failure::new(&codes::LOCAL, format!("cannot write {}", file.display())).why(error.to_string())
+        Failure::new(&codes::LOCAL, format!("cannot write {}", file.display()))
+            .why(error.to_string())
     })?;
     context.output.say(&format!("{} configured: {}", file.display(), shell.line()))?;
     context.output.note("open a new shell to use it");

@@ -13,10 +13,13 @@ use crate::error::{Exit, Failure};
 
 /// Remove an endpoint (or the service with --all)
 #[derive(clap::Args)]
-#[command(visible_alias = "unregister", before_help = "Examples:
+#[command(
+    visible_alias = "unregister",
+    before_help = "Examples:
   meshctl deregister web --port 8081
   meshctl deregister web --subset v2
-  meshctl deregister web --all")]
+  meshctl deregister web --all"
+)]
 pub(crate) struct Args {
     /// Name of the service
     #[arg(add = ArgValueCandidates::new(complete::services))]

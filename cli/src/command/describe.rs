@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use crate::args::target;
 use crate::client::Client;
-use crate::command::get::{backend, or_dash};
+use crate::command::get::{backend, or_dash, reasons};
 use crate::command::object::{self, Object, field};
 use crate::complete;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::paint::{Paint, Tone};
+use crate::output::paint::Tone;
 use crate::output::table::{Cell, Table, left, right};
 use crate::output::{Answer, Human, number};
 
@@ -65,19 +65,21 @@ fn line(label: &str, text: &str) -> String {
 }
 
 fn service(object: &Object, routes: &[Object], context: &Context) -> String {
-    let paint = context.output.paint();
     let ports = object.list("/spec/ports").iter().map(port);
     let mut text = line("Service", object.name());
     text += &line("Namespace", object.text("/metadata/namespace"));
     text += &line("Address", &addresses(object));
     text += &line("Ports", &ports.collect::<Vec<_>>().join(", "));
     text += &line("Health", &health(object));
-    text += &line("Ready", &format!("{}/{}", object.count("/status/ready"), object.count("/status/total")));
+    text += &line(
+        "Ready",
+        &format!("{}/{}", object.count("/status/ready"), object.count("/status/total")),
+    );
     text += &line("Traffic", &traffic(object));
     text += &line("Age", &object.age());
     text += &subsets(object);
     text += "\n";
-    text += &context.output.render(&endpoints(object, paint));
+    text += &context.output.render(&endpoints(object));
     let name = object.name();
     let own = routes.iter().filter(|route| {
         route.list("/spec/parentRefs").iter().any(|parent| field(parent, "name") == name)
@@ -90,8 +92,10 @@ fn service(object: &Object, routes: &[Object], context: &Context) -> String {
 }
 
 fn addresses(object: &Object) -> String {
-    let all = [object.text("/status/address"), object.text("/status/address6")];
-    let known: Vec<_> = all.into_iter().filter(|address| !address.is_empty()).collect();
+    let of =
+        |port: &Value| port.get("addresses").and_then(Value::as_array).cloned().unwrap_or_default();
+    let all = object.list("/status/ports").iter().flat_map(of);
+    let known: Vec<_> = all.filter_map(|address| address.as_str().map(str::to_owned)).collect();
     format!("{}.mesh -> {}", object.name(), or_dash(&known.join(", ")))
 }
 
@@ -146,12 +150,17 @@ fn subsets(object: &Object) -> String {
     if subsets.is_empty() { String::new() } else { line("Subsets", &subsets.join(", ")) }
 }
 
-fn endpoints(object: &Object, paint: &Paint) -> Table {
+fn endpoints(object: &Object) -> Table {
     let mut table = Table::new([
-        left("ENDPOINT"), left("NODE"), left("SUBSET"), left("STATE"), right("WEIGHT"), left("REASON"),
+        left("ENDPOINT"),
+        left("NODE"),
+        left("SUBSET"),
+        left("STATE"),
+        right("WEIGHT"),
+        left("REASON"),
     ]);
     for endpoint in object.list("/status/endpoints") {
-        let state = field(endpoint, "state");
+        let state = field(endpoint, "health");
         let tone = match state {
             "healthy" => Tone::Good,
             "unhealthy" => Tone::Bad,
@@ -159,14 +168,13 @@ fn endpoints(object: &Object, paint: &Paint) -> Table {
         };
         let port = endpoint.get("port").and_then(Value::as_u64).unwrap_or_default();
         let weight = endpoint.get("weight").and_then(Value::as_u64).unwrap_or(1);
-        let dash = paint.plain("-", "-");
         table.push(vec![
             format!("{}:{port}", field(endpoint, "address")).into(),
-            or_else(field(endpoint, "node"), dash).into(),
-            or_else(field(endpoint, "subset"), dash).into(),
-            Cell::toned(or_else(state, dash), tone),
+            or_else(field(endpoint, "node"), number::NO_DATA).into(),
+            or_else(field(endpoint, "subset"), number::NO_DATA).into(),
+            Cell::toned(or_else(state, number::NO_DATA), tone),
             weight.to_string().into(),
-            or_else(field(endpoint, "reason"), dash).into(),
+            or_else(field(endpoint, "reason"), number::NO_DATA).into(),
         ]);
     }
     table
@@ -180,7 +188,7 @@ fn route(object: &Object) -> String {
     text += &line("Kind", object.text("/kind"));
     text += &line("Parents", &parents.collect::<Vec<_>>().join(", "));
     if let Some(false) = object.0.pointer("/status/attached").and_then(Value::as_bool) {
-        text += &line("Status", object.text("/status/reason"));
+        text += &line("Status", &reasons(object));
     }
     for (index, rule) in object.list("/spec/rules").iter().enumerate() {
         text += &format!("  rule {}   {}\n", index + 1, rule_text(rule));
@@ -208,7 +216,11 @@ fn match_text(matched: &Value) -> String {
         parts.push(field(matched, "method").to_owned());
     }
     if let Some(path) = matched.get("path") {
-        parts.push(format!("{} {}", or_else(field(path, "type"), "PathPrefix"), field(path, "value")));
+        parts.push(format!(
+            "{} {}",
+            or_else(field(path, "type"), "PathPrefix"),
+            field(path, "value")
+        ));
     }
     for (key, what) in [("headers", "header"), ("queryParams", "query")] {
         for pair in matched.get(key).and_then(Value::as_array).into_iter().flatten() {

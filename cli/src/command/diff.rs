@@ -48,9 +48,12 @@ fn described(change: &ObjectChange, context: &Context) -> String {
     let state = match change.action() {
         Action::Created => "missing",
         Action::Deleted => "not in the manifests",
-        Action::Unspecified | Action::Configured | Action::Unchanged | Action::NotFound => "drifted",
+        Action::Unspecified | Action::Configured | Action::Unchanged | Action::NotFound => {
+            "drifted"
+        }
     };
-    let detail = if change.detail.is_empty() { String::new() } else { format!("  # {}", change.detail) };
+    let detail =
+        if change.detail.is_empty() { String::new() } else { format!("  # {}", change.detail) };
     let diff = change::coloured(&change.diff, context.output.paint());
     format!("{}/{} {state}{detail}\n{diff}", change.kind, change.name)
 }

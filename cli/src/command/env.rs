@@ -37,7 +37,8 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     let mut table = Table::new([left("OF"), left("NAME"), left("VALUE"), left("ORIGIN")]);
     let of = |whose: &'static str| move |setting: &Setting| (whose, setting.clone());
     let settings = daemon.as_deref().unwrap_or_default();
-    for (whose, setting) in client.iter().map(of("meshctl")).chain(settings.iter().map(of("meshd"))) {
+    for (whose, setting) in client.iter().map(of("meshctl")).chain(settings.iter().map(of("meshd")))
+    {
         let value = if setting.value.is_empty() { "-".to_owned() } else { setting.value };
         table.push(vec![whose.into(), setting.key.into(), value.into(), setting.origin.into()]);
     }
@@ -107,8 +108,6 @@ fn flag_value(long: &str, short: Option<&str>) -> String {
 }
 
 fn list(settings: &[Setting]) -> Value {
-    let item = |setting: &Setting| {
-        json!({"name": setting.key, "value": setting.value, "origin": setting.origin})
-    };
+    let item = |setting: &Setting| json!({"name": setting.key, "value": setting.value, "origin": setting.origin});
     settings.iter().map(item).collect()
 }

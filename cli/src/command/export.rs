@@ -7,7 +7,6 @@ use crate::args::target::{self, Target};
 use crate::complete;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::Format;
 
 /// Print the declared state as manifests
 #[derive(clap::Args)]
@@ -44,14 +43,6 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
         }
         text.push_str(&yaml);
     }
-    match context.output.format {
-        Format::Json => context.output.document(&super::edit::as_list(&text)?)?,
-        Format::Name => {
-            for name in super::edit::names(&text)? {
-                context.output.line(&name)?;
-            }
-        }
-        Format::Table | Format::Wide | Format::Yaml => context.output.say_text(&text)?,
-    }
+    context.output.say_text(&text)?;
     Ok(Exit::DONE)
 }

@@ -58,8 +58,9 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     files.sort();
     if files.is_empty() {
         let message = format!("{} holds no manifest", path.display());
-        return Err(Failure::new(&codes::UNREADABLE, message)
-            .why("manifests end in .yaml, .yml or .json"));
+        return Err(
+            Failure::new(&codes::UNREADABLE, message).why("manifests end in .yaml, .yml or .json")
+        );
     }
     Ok(files)
 }
@@ -70,5 +71,6 @@ fn document(file: &Path) -> Result<Document, Failure> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(&codes::UNREADABLE, format!("cannot read {}", path.display())).why(error.to_string())
+    Failure::new(&codes::UNREADABLE, format!("cannot read {}", path.display()))
+        .why(error.to_string())
 }

@@ -14,10 +14,13 @@ use crate::output::{Answer, Human, Output, number};
 
 /// Show objects: services, routes, runs
 #[derive(clap::Args)]
-#[command(visible_alias = "ls", before_help = "Examples:
+#[command(
+    visible_alias = "ls",
+    before_help = "Examples:
   meshctl get services
   meshctl get service/web -o yaml
-  meshctl get services -o json --jq '.items[] | select(.status.ready==0) | .metadata.name'")]
+  meshctl get services -o json --jq '.items[] | select(.status.ready==0) | .metadata.name'"
+)]
 pub(crate) struct Args {
     /// What to show [default: services]
     #[arg(value_name = "KIND[/NAME]", add = ArgValueCompleter::new(complete::targets))]
@@ -80,7 +83,8 @@ fn tables(objects: &[Object], output: &Output) -> String {
             kinds.push(kind);
         }
     }
-    let of_kind = |kind: &String| objects.iter().filter(|object| object.kind() == *kind).collect::<Vec<_>>();
+    let of_kind =
+        |kind: &String| objects.iter().filter(|object| object.kind() == *kind).collect::<Vec<_>>();
     let table = |kind: &String| match kind.as_str() {
         "service" => services(&of_kind(kind), output.is_wide()),
         "run" => runs(&of_kind(kind)),
@@ -92,11 +96,18 @@ fn tables(objects: &[Object], output: &Output) -> String {
 
 fn services(objects: &[&Object], wide: bool) -> Table {
     let mut columns = vec![
-        left("NAME"), left("READY"), left("SUBSETS"), left("PROTOCOL"), left("ADDRESS"),
-        right("RPS"), right("SUCCESS"), right("P99"), left("AGE"),
+        left("NAME"),
+        left("READY"),
+        left("SUBSETS"),
+        left("PROTOCOL"),
+        left("ADDRESS"),
+        right("RPS"),
+        right("SUCCESS"),
+        right("P99"),
+        left("AGE"),
     ];
     if wide {
-        columns.extend([right("P50"), right("OPEN"), left("ADDRESS6"), left("ENDPOINTS")]);
+        columns.extend([right("P50"), right("OPEN"), left("ENDPOINTS")]);
     }
     let mut table = Table::new(columns);
     for object in objects {
@@ -114,7 +125,6 @@ fn services(objects: &[&Object], wide: bool) -> Table {
         if wide {
             row.push(number::milliseconds(object.number("/status/stats/p50Ms")).into());
             row.push(object.count("/status/stats/open").to_string().into());
-            row.push(or_dash(object.text("/status/address6")).into());
             row.push(or_dash(&endpoint_addresses(object)).into());
         }
         table.push(row);
@@ -159,8 +169,13 @@ pub(crate) fn endpoint_addresses(object: &Object) -> String {
 
 fn routes(objects: &[&Object]) -> Table {
     let mut table = Table::new([
-        left("NAME"), left("SERVICE"), left("HOSTNAMES"), right("RULES"), left("BACKENDS"),
-        left("STATUS"), left("AGE"),
+        left("NAME"),
+        left("SERVICE"),
+        left("HOSTNAMES"),
+        right("RULES"),
+        left("BACKENDS"),
+        left("STATUS"),
+        left("AGE"),
     ]);
     for object in objects {
         let parents = object.list("/spec/parentRefs").iter().map(|parent| field(parent, "name"));
@@ -168,7 +183,7 @@ fn routes(objects: &[&Object]) -> Table {
         let attached = object.0.pointer("/status/attached").and_then(Value::as_bool);
         let status = match attached {
             Some(true) => Cell::from("attached"),
-            Some(false) => Cell::toned(object.text("/status/reason"), Tone::Warn),
+            Some(false) => Cell::toned(reasons(object), Tone::Warn),
             None => Cell::from(number::NO_DATA),
         };
         table.push(vec![
@@ -182,6 +197,12 @@ fn routes(objects: &[&Object]) -> Table {
         ]);
     }
     table
+}
+
+/// Why parents do not take the route, "not attached: no Gateway \"x\"".
+pub(crate) fn reasons(object: &Object) -> String {
+    let reasons = object.list("/status/parents").iter().map(|parent| field(parent, "reason"));
+    reasons.filter(|reason| !reason.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// "web:v1=90 web:v2=10 | web": the backends, rule by rule.
@@ -206,8 +227,14 @@ pub(crate) fn backend(backend: &Value) -> String {
 }
 
 fn runs(objects: &[&Object]) -> Table {
-    let mut table =
-        Table::new([left("NAME"), left("AS"), right("UID"), right("PIDS"), left("CGROUP"), left("COMMAND")]);
+    let mut table = Table::new([
+        left("NAME"),
+        left("AS"),
+        right("UID"),
+        right("PIDS"),
+        left("CGROUP"),
+        left("COMMAND"),
+    ]);
     for object in objects {
         let command = object.list("/spec/command").iter().filter_map(Value::as_str);
         table.push(vec![

@@ -46,7 +46,12 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
 
 fn table(entries: &[HistoryEntry]) -> Table {
     let mut table = Table::new([
-        right("GENERATION"), left("WHEN"), left("USER"), left("CHANGES"), left("COMMAND"), left("REASON"),
+        right("GENERATION"),
+        left("WHEN"),
+        left("USER"),
+        left("CHANGES"),
+        left("COMMAND"),
+        left("REASON"),
     ]);
     for entry in entries {
         table.push(vec![

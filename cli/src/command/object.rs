@@ -18,7 +18,8 @@ impl Object {
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let value = serde_json::from_str(text);
         Ok(Self(value.map_err(|error| {
-            Failure::new(&codes::INTERNAL, "meshd sent an object that is not JSON").why(error.to_string())
+            Failure::new(&codes::INTERNAL, "meshd sent an object that is not JSON")
+                .why(error.to_string())
         })?))
     }
 
@@ -75,7 +76,11 @@ pub(crate) async fn fetch(
     kind: &str,
     name: Option<&str>,
 ) -> Result<Vec<Object>, Failure> {
-    let objects = if kind == "run" { runs(client).await? } else { declared(client, context, kind, name).await? };
+    let objects = if kind == "run" {
+        runs(client).await?
+    } else {
+        declared(client, context, kind, name).await?
+    };
     let Some(name) = name else {
         return Ok(objects);
     };
@@ -120,7 +125,11 @@ async fn missing(client: &Client, context: &Context, kind: &str, name: &str) -> 
         _ => &codes::OBJECT_NOT_FOUND,
     };
     let failure = Failure::new(code, format!("no {kind} \"{name}\""));
-    let others = if kind == "run" { runs(client).await } else { declared(client, context, kind, None).await };
+    let others = if kind == "run" {
+        runs(client).await
+    } else {
+        declared(client, context, kind, None).await
+    };
     let others = others.unwrap_or_default();
     let failure = match did_you_mean(name, others.iter().map(Object::name)) {
         Some(guess) => failure.why(guess),

@@ -130,7 +130,7 @@ impl FromStr for Health {
 
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if args.change.dry_run == Some(DryRun::Client) {
-        return super::edit::show_endpoint(&args.request(context), context);
+        return Err(super::edit::no_manifest("register"));
     }
     let client = context.client().await?;
     let request = args.request(context);
@@ -149,7 +149,11 @@ impl Args {
             service_port: self.service_port.unwrap_or_default().into(),
             address: self.address.map(|address| address.to_string()).unwrap_or_default(),
             subset: self.subset.clone().unwrap_or_default(),
-            labels: self.labels.iter().map(|Pair(key, value)| (key.clone(), value.clone())).collect(),
+            labels: self
+                .labels
+                .iter()
+                .map(|Pair(key, value)| (key.clone(), value.clone()))
+                .collect(),
             health: self.health.as_ref().map(|health| self.check(health)),
             weight: self.weight.unwrap_or_default(),
             compat: self.compat.clone().unwrap_or_default(),

@@ -84,7 +84,12 @@ impl FromStr for Backend {
         if service.is_empty() || (subset.is_empty() && target.contains(':')) {
             return Err(NotABackend);
         }
-        Ok(Self(BackendRef { service: service.to_owned(), subset: subset.to_owned(), weight, ..BackendRef::default() }))
+        Ok(Self(BackendRef {
+            service: service.to_owned(),
+            subset: subset.to_owned(),
+            weight,
+            ..BackendRef::default()
+        }))
     }
 }
 
@@ -123,7 +128,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
             .fix(format!("meshctl route {0} --path-prefix / --to {0}", args.name)));
     }
     if args.change.dry_run == Some(DryRun::Client) {
-        return super::edit::show_route(&request, context).await;
+        return Err(super::edit::no_manifest("route"));
     }
     let client = context.client().await?;
     let response = client.call(client.manifests().edit_route(request)).await?;
@@ -173,7 +178,10 @@ mod tests {
     fn a_destination_has_a_service_and_may_have_a_subset_and_a_weight() {
         let backend = |text: &str| text.parse::<Backend>().ok().map(|backend| backend.0);
         let web = backend("web:v2=10").unwrap();
-        assert_eq!((web.service.as_str(), web.subset.as_str(), web.weight), ("web", "v2", Some(10)));
+        assert_eq!(
+            (web.service.as_str(), web.subset.as_str(), web.weight),
+            ("web", "v2", Some(10))
+        );
         assert_eq!(backend("web").unwrap().weight, None);
         for wrong in ["", ":v2", "web:", "web=x"] {
             assert_eq!(backend(wrong), None, "{wrong}");

@@ -33,7 +33,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
     command: Vec<OsString>,
 }
 
@@ -62,15 +67,14 @@ pub(crate) async fn start(
 fn described(run: &StartRunResponse) -> String {
     let identity = if run.identity.is_empty() { "no service identity" } else { &run.identity };
     let pid = std::process::id();
-    format!("{}: cgroup {}, {identity}, {} capture, ends with pid {pid}", run.id, run.cgroup, run.backend)
+    format!(
+        "{}: cgroup {}, {identity}, {} capture, ends with pid {pid}",
+        run.id, run.cgroup, run.backend
+    )
 }
 
 /// Replaces this process; returns only when that failed.
-fn become_command(
-    args: &Args,
-    environment: Vec<(String, String)>,
-    socket: &Path,
-) -> Failure {
+fn become_command(args: &Args, environment: Vec<(String, String)>, socket: &Path) -> Failure {
     let mut words = args.command.iter();
     let program = words.next().cloned().unwrap_or_default();
     let mut command = Command::new(&program);
@@ -97,7 +101,8 @@ fn environment(files: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
     for file in files {
         let text = std::fs::read_to_string(file);
         let text = text.map_err(|error| {
-            Failure::new(&codes::RUN_FAILED, format!("cannot read {}", file.display())).why(error.to_string())
+            Failure::new(&codes::RUN_FAILED, format!("cannot read {}", file.display()))
+                .why(error.to_string())
         })?;
         for (index, line) in text.lines().enumerate() {
             let parsed = assignment(line).map_err(|NotAnAssignment| {

@@ -64,7 +64,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
         allow_empty: args.allow_empty,
     };
     if args.change.dry_run == Some(DryRun::Client) {
-        return super::edit::show_split(&request, context).await;
+        return Err(super::edit::no_manifest("split"));
     }
     let client = context.client().await?;
     let response = client.call(client.manifests().split(request)).await?;
@@ -77,7 +77,11 @@ mod tests {
 
     #[test]
     fn a_share_is_a_subset_and_a_weight() {
-        let share = |text: &str| text.parse::<SubsetWeight>().ok().map(|SubsetWeight(share)| (share.subset, share.weight));
+        let share = |text: &str| {
+            text.parse::<SubsetWeight>()
+                .ok()
+                .map(|SubsetWeight(share)| (share.subset, share.weight))
+        };
         assert_eq!(share("v1=90"), Some(("v1".to_owned(), 90)));
         assert_eq!(share("v1=90%"), Some(("v1".to_owned(), 90)));
         for wrong in ["v1", "=1", "v1=", "v1=-1"] {

@@ -49,7 +49,8 @@ fn text(status: &GetStatusResponse, context: &Context) -> String {
 
 fn daemon(status: &GetStatusResponse) -> String {
     let started = status.started.and_then(|time| SystemTime::try_from(time).ok());
-    let up = started.and_then(|started| started.elapsed().ok()).map(number::age).unwrap_or_default();
+    let up =
+        started.and_then(|started| started.elapsed().ok()).map(number::age).unwrap_or_default();
     let readiness = if status.ready { "" } else { ", not ready" };
     format!(
         "daemon   meshd {}, pid {}, up {up}, {}, {:.1}% CPU, {} workers{readiness}",
@@ -65,9 +66,8 @@ fn capture(capture: Option<&CaptureStatus>) -> String {
     let Some(capture) = capture else {
         return "capture  not armed".to_owned();
     };
-    let counted = |count: u32, thing: &str| {
-        format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-    };
+    let counted =
+        |count: u32, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
     format!(
         "capture  {}, {} scope, {}, {}; fail-{}",
         capture.backend,
@@ -119,9 +119,7 @@ fn document(status: &GetStatusResponse) -> Value {
             "notes": capture.notes,
         })
     });
-    let problem = |problem: &Problem| {
-        json!({"id": problem.id, "summary": problem.summary, "fix": problem.fix})
-    };
+    let problem = |problem: &Problem| json!({"id": problem.id, "summary": problem.summary, "fix": problem.fix});
     json!({
         "apiVersion": "mesh/v1",
         "kind": "Status",

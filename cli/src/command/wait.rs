@@ -56,7 +56,8 @@ struct Awaited {
 
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let named = target::named_targets(&args.targets)?;
-    let awaited = |(kind, name)| Awaited { kind, name, last: RefCell::new("not seen yet".to_owned()) };
+    let awaited =
+        |(kind, name)| Awaited { kind, name, last: RefCell::new("not seen yet".to_owned()) };
     let awaited: Vec<_> = named.into_iter().map(awaited).collect();
     let client = context.client().await?;
     let started = Instant::now();
@@ -79,7 +80,8 @@ async fn all_or_any<'a>(
     client: &Client,
     context: &Context,
 ) -> Result<Vec<&'a Awaited>, Failure> {
-    let waits = awaited.iter().map(|one| reach(one, &args.condition, client, context).boxed_local());
+    let waits =
+        awaited.iter().map(|one| reach(one, &args.condition, client, context).boxed_local());
     if args.any {
         let (first, _, _) = select_all(waits).await;
         return first.map(|one| vec![one]);

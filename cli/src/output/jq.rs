@@ -28,10 +28,15 @@ impl Filter {
     pub(crate) fn apply(&self, document: &Value) -> Result<Vec<String>, Failure> {
         let failed = |why: String| Failure::usage("--jq: the filter failed").why(why);
         let text = document.to_string();
-        let input = read::parse_single(text.as_bytes()).map_err(|error| failed(error.to_string()))?;
+        let input =
+            read::parse_single(text.as_bytes()).map_err(|error| failed(error.to_string()))?;
         let context = Ctx::<data::JustLut<Val>>::new(&self.0.lut, Vars::new([]));
         let results = self.0.id.run((context, input)).map(unwrap_valr);
-        results.map(|result| result.map(|value| line(&value)).map_err(|error| failed(error.to_string()))).collect()
+        results
+            .map(|result| {
+                result.map(|value| line(&value)).map_err(|error| failed(error.to_string()))
+            })
+            .collect()
     }
 }
 
@@ -64,6 +69,9 @@ mod tests {
 
     #[test]
     fn a_broken_filter_is_a_usage_error() {
-        assert_eq!(Filter::compile(".items[").err().map(|failure| failure.exit), Some(crate::error::Exit::USAGE));
+        assert_eq!(
+            Filter::compile(".items[").err().map(|failure| failure.exit),
+            Some(crate::error::Exit::USAGE)
+        );
     }
 }

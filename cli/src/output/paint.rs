@@ -93,7 +93,8 @@ fn colour(choice: ColourChoice, is_terminal: bool, var: &dyn Fn(&str) -> String)
 
 /// Whether the locale can show more than ASCII.
 fn unicode(var: &dyn Fn(&str) -> String) -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(var).find(|value| !value.is_empty());
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(var).find(|value| !value.is_empty());
     let locale = locale.unwrap_or_default().to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }
@@ -108,7 +109,9 @@ mod tests {
     use super::*;
 
     fn coloured(choice: ColourChoice, is_terminal: bool, set: (&str, &str)) -> bool {
-        colour(choice, is_terminal, &|name| if name == set.0 { set.1.to_owned() } else { String::new() })
+        colour(choice, is_terminal, &|name| {
+            if name == set.0 { set.1.to_owned() } else { String::new() }
+        })
     }
 
     #[test]
@@ -125,7 +128,9 @@ mod tests {
 
     #[test]
     fn symbols_need_a_utf8_locale() {
-        let under = |value: &'static str| unicode(&move |name| if name == "LC_ALL" { value.into() } else { String::new() });
+        let under = |value: &'static str| {
+            unicode(&move |name| if name == "LC_ALL" { value.into() } else { String::new() })
+        };
         assert!(under("en_US.UTF-8"));
         assert!(under("C.utf8"));
         assert!(!under("C"));

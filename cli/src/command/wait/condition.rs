@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::jsonpath::{InvalidPath, Path};
+use crate::command::get;
 use crate::command::object::{Object, field};
 
 #[derive(Clone, Debug)]
@@ -115,13 +116,15 @@ pub(crate) fn seen(object: Option<&Object>) -> String {
         return "does not exist".to_owned();
     };
     if object.kind() != "service" {
-        return match object.text("/status/reason") {
-            "" => "exists".to_owned(),
-            reason => reason.to_owned(),
-        };
+        let reasons = get::reasons(object);
+        return if reasons.is_empty() { "exists".to_owned() } else { reasons };
     }
-    let ready = format!("{}/{} ready", object.count("/status/ready"), object.count("/status/total"));
-    let unready = object.list("/status/endpoints").iter().find(|endpoint| field(endpoint, "state") == "unhealthy");
+    let ready =
+        format!("{}/{} ready", object.count("/status/ready"), object.count("/status/total"));
+    let unready = object
+        .list("/status/endpoints")
+        .iter()
+        .find(|endpoint| field(endpoint, "health") == "unhealthy");
     match unready.map(|endpoint| field(endpoint, "reason")).filter(|reason| !reason.is_empty()) {
         Some(reason) => format!("{ready}, {reason}"),
         None => ready,

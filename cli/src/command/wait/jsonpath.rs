@@ -23,7 +23,9 @@ enum Step {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("not a jsonpath at \"{0}\": write it as {{.status.ready}} or {{.status.endpoints[0].state}}")]
+#[error(
+    "not a jsonpath at \"{0}\": write it as {{.status.ready}} or {{.status.endpoints[0].state}}"
+)]
 pub(crate) struct InvalidPath(String);
 
 impl FromStr for Path {
