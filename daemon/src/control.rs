@@ -2,6 +2,9 @@
 
 mod authorise;
 mod error;
+mod event;
+mod metrics;
+mod record;
 mod socket;
 
 pub(crate) use socket::{BindError, Socket};
