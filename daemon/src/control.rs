@@ -1,10 +1,117 @@
 //! The gRPC API on its unix socket: authorise, convert, update, answer; one file per service.
+//!
+//! [`authorise::Gate`] lets a call in or answers it, so a service never meets a caller that may
+//! not be there; every refusal takes its form in [`error`].
 
+mod answer;
 mod authorise;
+mod convert;
+mod core;
+mod endpoints;
 mod error;
 mod event;
 mod metrics;
 mod record;
+mod registry;
+mod run;
 mod socket;
+mod status;
 
+use std::sync::Arc;
+
+use mesh_proto::v1::event_service_server::EventServiceServer;
+use mesh_proto::v1::metrics_service_server::MetricsServiceServer;
+use mesh_proto::v1::record_service_server::RecordServiceServer;
+use mesh_proto::v1::registry_service_server::RegistryServiceServer;
+use mesh_proto::v1::run_service_server::RunServiceServer;
+use mesh_proto::v1::status_service_server::StatusServiceServer;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tower::layer::layer_fn;
+
+use crate::capture::{self, Runs};
+use crate::config;
+use crate::health::Board;
+use crate::record::Rings;
+use crate::state::{Interner, Published, Store};
+use crate::telemetry::{Rates, Telemetry};
+use authorise::{Gate, Rules};
+use core::Core;
+pub(crate) use run::{adopt, forget};
 pub(crate) use socket::{BindError, Socket};
+
+/// The largest manifest, 16 MiB of text, and its envelope.
+const MAX_MESSAGE: usize = 20 << 20;
+
+/// What the API shows and changes.
+pub(crate) struct Daemon {
+    pub(crate) identity: config::Identity,
+    /// Key, value and origin of every setting.
+    pub(crate) settings: Vec<(String, String, String)>,
+    pub(crate) workers: u32,
+    pub(crate) store: Arc<Store>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) names: Interner,
+    pub(crate) board: Arc<Board>,
+    pub(crate) rings: Rings,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) rates: Rates,
+    /// Path of all runs below the cgroup2 mount.
+    pub(crate) cgroup: String,
+    /// `None` where the host has no cgroup2.
+    pub(crate) runs: Option<Runs>,
+    /// `None` until capture is installed.
+    pub(crate) capture: Box<dyn Fn() -> Option<capture::Status> + Send + Sync>,
+}
+
+/// Answers calls on `socket` until `stop`, then lets running calls end.
+///
+/// Dropping it cuts them; a change that has begun is then whole or absent ([`Store::update`]).
+pub(crate) async fn serve(
+    socket: Socket,
+    api: config::Api,
+    daemon: Daemon,
+    stop: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let Socket { listener, door, file } = socket;
+    let rules = Arc::new(Rules::new(api.readable_by_all, api.grants, door));
+    let core = Arc::new(Core { daemon, rules: Arc::clone(&rules) });
+    let gate = layer_fn(move |inner| Gate { inner, rules: Arc::clone(&rules) });
+    let served = Server::builder()
+        .layer(gate)
+        .add_routes(services(&core, &stop))
+        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled())
+        .await;
+    drop(file);
+    served
+}
+
+fn services(core: &Arc<Core>, stop: &CancellationToken) -> Routes {
+    let Daemon { identity, published, names, telemetry, rates, .. } = &core.daemon;
+    let registry = RegistryServiceServer::new(registry::Registry(Arc::clone(core)));
+    let records = record::Records {
+        rings: core.daemon.rings.clone(),
+        published: Arc::clone(published),
+        names: names.clone(),
+        identity: identity.clone(),
+        cgroup: core.daemon.cgroup.clone(),
+        stop: stop.clone(),
+    };
+    let metrics = metrics::Metrics {
+        telemetry: telemetry.clone(),
+        rates: rates.clone(),
+        published: Arc::clone(published),
+        names: names.clone(),
+        identity: identity.clone(),
+        stop: stop.clone(),
+    };
+    let events = event::EventLog { events: telemetry.events.clone(), stop: stop.clone() };
+    Routes::new(StatusServiceServer::new(status::Overview(Arc::clone(core))))
+        .add_service(registry)
+        .add_service(RunServiceServer::new(run::RunScopes(Arc::clone(core))))
+        .add_service(RecordServiceServer::new(records))
+        .add_service(MetricsServiceServer::new(metrics))
+        .add_service(EventServiceServer::new(events))
+}

@@ -16,6 +16,6 @@ pub(crate) use snapshot::{
 };
 pub(crate) use store::{
     Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Reversal, Store,
-    UndoError, Unreadable, UpdateError, View,
+    RuntimeError, UndoError, Unreadable, UpdateError, View, protocol,
 };
 pub(crate) use vip::{NoFreeAddress, Vips};

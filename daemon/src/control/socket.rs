@@ -30,13 +30,19 @@ pub(crate) enum BindError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// A bound socket; its file goes away with it.
+/// A bound socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(super) path: PathBuf,
     pub(super) listener: UnixListener,
     /// Who may use it besides root.
     pub(super) door: Door,
+    pub(super) file: SocketFile,
+}
+
+/// The socket's file; goes away with it.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
     inode: u64,
 }
 
@@ -61,11 +67,11 @@ impl Socket {
         let new = path.with_extension(format!("new.{}", std::process::id()));
         let (listener, inode) = bind_at(&new, api, door).map_err(failed)?;
         fs::rename(&new, &path).map_err(failed)?;
-        Ok(Self { path, listener, door, inode })
+        Ok(Self { listener, door, file: SocketFile { path, inode } })
     }
 }
 
-impl Drop for Socket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another daemon may have put its own there.
         if fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode)

@@ -18,6 +18,15 @@ impl ServiceName {
         let namespace = if namespace.is_empty() { Self::DEFAULT_NAMESPACE } else { namespace };
         Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }
+
+    /// What applications ask for: `web.mesh`, or `web.shop.mesh` outside the default namespace.
+    pub(crate) fn dns_name(&self) -> String {
+        if self.namespace == Self::DEFAULT_NAMESPACE {
+            format!("{}.mesh", self.name)
+        } else {
+            format!("{}.{}.mesh", self.name, self.namespace)
+        }
+    }
 }
 
 /// `web`, or `shop/web` outside the default namespace.

@@ -26,6 +26,7 @@ use crate::intent::{Author, Delta, IntentStore, OpenError, Sqlite};
 
 pub(crate) use declared::{Declared, Held};
 pub(crate) use draft::Draft;
+pub(crate) use effective::protocol;
 pub(crate) use history::{Past, Reversal, UndoError};
 pub(crate) use outcome::{
     Action, Change, Damage, Live, Mutation, Outcome, Unreadable, UpdateError,
@@ -132,7 +133,8 @@ impl Store {
             return Err(UpdateError::Moved { head: head.revision });
         }
         let now_ms = unix_ms();
-        let mut draft = Draft::new(&before, author.uid, now_ms, head.revision + 1);
+        let view = View { declared: Arc::clone(&before), snapshot: self.published.newest() };
+        let mut draft = Draft::new(view, author.uid, now_ms, head.revision + 1);
         change(&mut draft).map_err(UpdateError::Refused)?;
         let after = Arc::new(draft.finish());
         let ops = before.difference(&after);

@@ -63,6 +63,21 @@ impl Declared {
         Ok(declared)
     }
 
+    /// Makes one value what `op` says it was after.
+    pub(super) fn replay(&mut self, op: &Op) -> Result<(), BadValue> {
+        match (&op.after, &op.before) {
+            (Some(text), _) => self.insert(&op.key, text),
+            (None, Some(text)) => {
+                let mut gone = Self::default();
+                gone.insert(&op.key, text)?;
+                self.objects.retain(|key, _| !gone.objects.contains_key(key));
+                self.claims.retain(|key, _| !gone.claims.contains_key(key));
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
     /// Puts the value `text` says, as the log has it.
     pub(super) fn insert(&mut self, key: &Key, text: &str) -> Result<(), BadValue> {
         let bad = |source| BadValue { key: key.to_string(), source };

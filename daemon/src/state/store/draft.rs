@@ -5,21 +5,24 @@ use std::sync::Arc;
 use mesh_proto::manifest::{Key, Object};
 
 use super::declared::{BadValue, Origin};
-use super::{Declared, Held};
-use crate::intent;
+use super::{Declared, Held, View};
+use crate::intent::Op;
 use crate::registry::{Claim, ClaimKey};
+use crate::state::Snapshot;
 
 /// See the module. Putting what is already there changes nothing.
 pub(crate) struct Draft {
     declared: Declared,
+    snapshot: Arc<Snapshot>,
     uid: u32,
     now_ms: u64,
     generation: u64,
 }
 
 impl Draft {
-    pub(super) fn new(declared: &Declared, uid: u32, now_ms: u64, generation: u64) -> Self {
-        Self { declared: declared.clone(), uid, now_ms, generation }
+    pub(super) fn new(before: View, uid: u32, now_ms: u64, generation: u64) -> Self {
+        let View { declared, snapshot } = before;
+        Self { declared: Arc::unwrap_or_clone(declared), snapshot, uid, now_ms, generation }
     }
 
     pub(super) fn finish(self) -> Declared {
@@ -29,6 +32,11 @@ impl Draft {
     /// What is declared, with the edits so far.
     pub(crate) fn declared(&self) -> &Declared {
         &self.declared
+    }
+
+    /// What was in force before the edits.
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
     }
 
     /// Puts an object; it stays in the set it was in.
@@ -70,22 +78,8 @@ impl Draft {
     }
 
     /// Makes one value of the log what `op` says it was after.
-    pub(super) fn replay(&mut self, op: &intent::Op) -> Result<(), BadValue> {
-        match (&op.after, &op.before) {
-            (Some(text), _) => self.declared.insert(&op.key, text),
-            (None, Some(text)) => {
-                let mut gone = Declared::default();
-                gone.insert(&op.key, text)?;
-                for key in gone.objects.keys() {
-                    self.declared.objects.remove(key);
-                }
-                for key in gone.claims.keys() {
-                    self.declared.claims.remove(key);
-                }
-                Ok(())
-            }
-            (None, None) => Ok(()),
-        }
+    pub(super) fn replay(&mut self, op: &Op) -> Result<(), BadValue> {
+        self.declared.replay(op)
     }
 
     /// Makes everything what it was in `declared`.

@@ -91,7 +91,8 @@ fn endpoint(claim: &Claim, node: &str) -> Endpoint {
     }
 }
 
-fn protocol(declared: Speaks) -> Protocol {
+/// The manifest's word for what a service speaks.
+pub(crate) fn protocol(declared: Speaks) -> Protocol {
     match declared {
         Speaks::Detect => Protocol::Detect,
         Speaks::Tcp => Protocol::Tcp,

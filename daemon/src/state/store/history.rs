@@ -76,9 +76,8 @@ impl Store {
         drop(writer);
         let mut past = Vec::with_capacity(entries.len());
         for entry in entries {
-            let mut after = Draft::new(&before, 0, 0, entry.revision);
+            let mut after = before.clone();
             entry.delta.ops.iter().try_for_each(|op| after.replay(op))?;
-            let after = after.finish();
             let changes = changes(&before, &after, &entry.delta.ops, &node);
             past.push(Past { entry, changes });
             before = after;

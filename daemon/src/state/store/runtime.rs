@@ -60,14 +60,16 @@ pub(crate) enum RuntimeError {
 }
 
 impl Store {
-    /// Makes a run known by its cgroup id; returns once every reader knows it.
+    /// Makes a run known by its cgroup id, numbered by its label; returns once every reader
+    /// knows it.
     pub(crate) async fn add_workload(
         &self,
         cgroup: u64,
         workload: Workload,
     ) -> Result<(), RuntimeError> {
         self.run_time(|runtime| {
-            runtime.workloads.insert(cgroup, Arc::new(workload));
+            let id = runtime.names.id(&workload.label);
+            runtime.workloads.insert(cgroup, Arc::new(Workload { id, ..workload }));
         })
         .await
     }

@@ -1,0 +1,43 @@
+//! What a change looks like to whoever asked for it.
+
+use mesh_proto::manifest::Key;
+use mesh_proto::v1;
+
+use super::convert;
+use crate::state::{Change, Outcome};
+
+/// The answer's lines: what became of the one object that was meant, `otherwise` when nothing
+/// did.
+pub(super) fn one(
+    outcome: &Outcome,
+    key: &Key,
+    otherwise: v1::Action,
+    detail: String,
+) -> Vec<v1::ObjectChange> {
+    let mut lines: Vec<_> = outcome
+        .changes
+        .iter()
+        .map(|change| line(change, if change.key == *key { detail.clone() } else { String::new() }))
+        .collect();
+    if lines.is_empty() {
+        lines.push(convert::object_change(key, otherwise, String::new()));
+    }
+    lines
+}
+
+/// A change with its diff.
+pub(super) fn line(change: &Change, detail: String) -> v1::ObjectChange {
+    let diff = mesh_proto::manifest::diff(change.before.as_ref(), change.after.as_ref());
+    let line = convert::object_change(&change.key, convert::action(change), detail);
+    v1::ObjectChange { diff, ..line }
+}
+
+pub(super) fn response(outcome: Outcome, changes: Vec<v1::ObjectChange>) -> v1::ChangeResponse {
+    v1::ChangeResponse {
+        changes,
+        generation: outcome.generation,
+        live: outcome.live.map(convert::live),
+        warnings: Vec::new(),
+        undo: outcome.undo,
+    }
+}

@@ -1,0 +1,143 @@
+//! `RunService`: brings the calling process into the mesh, and forgets runs that ended.
+
+use std::sync::Arc;
+
+use mesh_proto::v1::run_service_server::RunService;
+use mesh_proto::{codes, v1};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+use tracing::warn;
+
+use super::authorise::Peer;
+use super::core::Core;
+use super::convert;
+use super::error::Failure;
+use crate::capture::{EndedRun, Run, RunError, Runs};
+use crate::model::{ServiceName, Workload};
+use crate::state::{Interner, Store};
+
+pub(super) struct RunScopes(pub(super) Arc<Core>);
+
+/// Makes runs of an earlier daemon known again.
+pub(crate) async fn adopt(store: &Store, runs: &Runs) {
+    for run in runs.list() {
+        if let Err(error) = store.add_workload(run.cgroup_id, workload(&run)).await {
+            warn!(%error, "an adopted run is not known everywhere");
+        }
+    }
+}
+
+/// Forgets runs as they end; returns when the sender is gone.
+pub(crate) async fn forget(store: Arc<Store>, mut ended: mpsc::Receiver<EndedRun>) {
+    while let Some(run) = ended.recv().await {
+        if let Err(error) = store.remove_workload(run.cgroup_id).await {
+            warn!(%error, run = run.id, "an ended run is still known somewhere");
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl RunService for RunScopes {
+    async fn start_run(
+        &self,
+        request: Request<v1::StartRunRequest>,
+    ) -> Result<Response<v1::StartRunResponse>, Status> {
+        let peer = Peer::of(&request)?;
+        Ok(Response::new(self.start(peer, request.into_inner()).await?))
+    }
+
+    async fn list_runs(
+        &self,
+        _request: Request<v1::ListRunsRequest>,
+    ) -> Result<Response<v1::ListRunsResponse>, Status> {
+        let scopes = self.0.daemon.runs.as_ref();
+        let runs = scopes.map(|scopes| scopes.list().iter().map(|run| shown(scopes, run)).collect());
+        Ok(Response::new(v1::ListRunsResponse { runs: runs.unwrap_or_default() }))
+    }
+}
+
+impl RunScopes {
+    async fn start(
+        &self,
+        peer: Peer,
+        request: v1::StartRunRequest,
+    ) -> Result<v1::StartRunResponse, Failure> {
+        let core = &self.0;
+        let service = match request.r#as.as_str() {
+            "" => None,
+            name => Some(convert::service_name(&request.namespace, name)?),
+        };
+        if let Some(service) = &service {
+            core.admit_run(peer, service).await?;
+        }
+        let none = || failed("this host has no cgroup2 file system for runs");
+        let scopes = core.daemon.runs.as_ref().ok_or_else(none)?;
+        let pid = u32::try_from(peer.pid).map_err(|_negative| failed("the caller has no pid here"))?;
+        let run = scopes.create(service.clone(), peer.uid, request.command)?;
+        if let Err(failure) = self.enter(scopes, &run, pid).await {
+            scopes.abandon(&run.id);
+            // It has no member: who still knows it can do nothing with it.
+            core.daemon.store.remove_workload(run.cgroup_id).await.ok();
+            return Err(failure);
+        }
+        let capture = (core.daemon.capture)();
+        Ok(v1::StartRunResponse {
+            identity: service.map(|service| self.identity(&service)).unwrap_or_default(),
+            id: run.id,
+            cgroup: run.cgroup,
+            backend: capture.map_or("none", |capture| capture.backend).to_owned(),
+        })
+    }
+
+    /// In force first, so that the run's very first connection is captured.
+    async fn enter(&self, scopes: &Runs, run: &Run, pid: u32) -> Result<(), Failure> {
+        let known = self.0.daemon.store.add_workload(run.cgroup_id, workload(run)).await;
+        known.map_err(|error| failed(error.to_string()))?;
+        Ok(scopes.enter(&run.id, pid)?)
+    }
+
+    fn identity(&self, service: &ServiceName) -> String {
+        let domain = &self.0.daemon.identity.trust_domain;
+        format!("spiffe://{domain}/ns/{}/svc/{}", service.namespace, service.name)
+    }
+}
+
+/// What the data plane knows of a run; the store gives it its number.
+fn workload(run: &Run) -> Workload {
+    Workload {
+        id: Interner::NONE,
+        label: run.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        service: run.service.clone(),
+        run: run.id.clone(),
+        cgroup: run.cgroup.clone(),
+        uid: run.uid,
+    }
+}
+
+fn shown(scopes: &Runs, run: &Run) -> v1::Run {
+    let pids = scopes.pids(&run.id).into_iter();
+    v1::Run {
+        id: run.id.clone(),
+        r#as: run.service.as_ref().map(ToString::to_string).unwrap_or_default(),
+        cgroup: run.cgroup.clone(),
+        pids: pids.filter_map(|pid| i32::try_from(pid).ok()).collect(),
+        uid: run.uid,
+        command: run.command.clone(),
+    }
+}
+
+fn failed(message: impl Into<String>) -> Failure {
+    Failure::new(codes::RUN_FAILED, message)
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        let failure = failed(error.to_string());
+        match why {
+            Some(why) => failure.why(why),
+            None => failure,
+        }
+        .fix("meshctl status")
+    }
+}

@@ -1,0 +1,156 @@
+//! `StatusService`: who is answering, and how the daemon is doing.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use mesh_proto::v1;
+use mesh_proto::v1::status_service_server::StatusService;
+use tokio::time::sleep;
+use tonic::{Request, Response, Status};
+
+use super::core::Core;
+use crate::health::Board;
+use crate::state::{Snapshot, View};
+use crate::telemetry::{Phase, process};
+
+/// What the traffic line of `status` covers.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How long the daemon's own CPU time is watched for one answer.
+const CPU_SAMPLE: Duration = Duration::from_millis(100);
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(super) struct Overview(pub(super) Arc<Core>);
+
+#[tonic::async_trait]
+impl StatusService for Overview {
+    async fn handshake(
+        &self,
+        _request: Request<v1::HandshakeRequest>,
+    ) -> Result<Response<v1::HandshakeResponse>, Status> {
+        let identity = &self.0.daemon.identity;
+        Ok(Response::new(v1::HandshakeResponse {
+            version: VERSION.to_owned(),
+            node: identity.node.clone(),
+            mesh: identity.mesh.clone(),
+            pid: own_pid(),
+        }))
+    }
+
+    async fn get_status(
+        &self,
+        _request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        Ok(Response::new(self.status().await))
+    }
+
+    async fn get_settings(
+        &self,
+        _request: Request<v1::GetSettingsRequest>,
+    ) -> Result<Response<v1::GetSettingsResponse>, Status> {
+        let setting = |(key, value, origin): &(String, String, String)| v1::Setting {
+            key: key.clone(),
+            value: value.clone(),
+            origin: origin.clone(),
+        };
+        let settings = self.0.daemon.settings.iter().map(setting).collect();
+        Ok(Response::new(v1::GetSettingsResponse { settings }))
+    }
+}
+
+impl Overview {
+    async fn status(&self) -> v1::GetStatusResponse {
+        let daemon = &self.0.daemon;
+        let before = process::usage();
+        sleep(CPU_SAMPLE).await;
+        let usage = process::usage();
+        let busy = usage.zip(before).map(|(now, then)| now.cpu.saturating_sub(then.cpu));
+        let View { snapshot, .. } = daemon.store.view().await;
+        let damage = daemon.store.damage().await;
+        let mut problems: Vec<_> = damage
+            .iter()
+            .map(|damage| v1::Problem {
+                id: "state/damaged".to_owned(),
+                summary: damage.to_string(),
+                fix: "meshctl explain MESH1303".to_owned(),
+            })
+            .collect();
+        problems.extend(self.capture_problems());
+        problems.extend(unready(&snapshot, &daemon.board));
+        v1::GetStatusResponse {
+            version: VERSION.to_owned(),
+            mesh: daemon.identity.mesh.clone(),
+            node: daemon.identity.node.clone(),
+            trust_domain: daemon.identity.trust_domain.clone(),
+            pid: own_pid(),
+            started: usage.map(|usage| (UNIX_EPOCH + usage.started).into()),
+            ready: daemon.telemetry.readiness.phase() == Phase::Serving,
+            generation: snapshot.generation,
+            resident_bytes: usage.map_or(0, |usage| usage.resident),
+            cpu: busy.map_or(0.0, |busy| busy.as_secs_f64() / CPU_SAMPLE.as_secs_f64()),
+            capture: Some(self.capture(&snapshot)),
+            traffic: Some(self.traffic()),
+            problems,
+            read_only: damage.is_some(),
+            workers: daemon.workers,
+        }
+    }
+
+    fn capture(&self, snapshot: &Snapshot) -> v1::CaptureStatus {
+        let daemon = &self.0.daemon;
+        let capture = (daemon.capture)().unwrap_or_default();
+        let own = snapshot.endpoints.iter().filter(|at| at.node == daemon.identity.node).count();
+        let backend = if capture.backend.is_empty() { "none" } else { capture.backend };
+        v1::CaptureStatus {
+            backend: backend.to_owned(),
+            notes: capture.notes,
+            scope: "services".to_owned(),
+            programs: capture.programs,
+            runs: u32::try_from(snapshot.workloads.len()).unwrap_or(u32::MAX),
+            local_endpoints: u32::try_from(own).unwrap_or(u32::MAX),
+            fail_mode: "open".to_owned(),
+        }
+    }
+
+    fn capture_problems(&self) -> impl Iterator<Item = v1::Problem> {
+        let problems = (self.0.daemon.capture)().unwrap_or_default().problems;
+        problems.into_iter().map(|summary| v1::Problem {
+            id: "capture/armed".to_owned(),
+            summary,
+            fix: String::new(),
+        })
+    }
+
+    fn traffic(&self) -> v1::Traffic {
+        let numbers = self.0.daemon.rates.window(WINDOW).total();
+        v1::Traffic {
+            requests_per_second: numbers.rps,
+            success: numbers.success,
+            p99_ms: numbers.p99_ms,
+        }
+    }
+}
+
+/// Services whose endpoints are all down.
+fn unready(snapshot: &Snapshot, board: &Board) -> Vec<v1::Problem> {
+    let mut problems = Vec::new();
+    for (index, service) in snapshot.services.iter().enumerate() {
+        let own = || snapshot.endpoints.iter().filter(|endpoint| endpoint.service == index);
+        if own().next().is_none() || own().any(|endpoint| endpoint.live.is_ready()) {
+            continue;
+        }
+        let last = own().find_map(|endpoint| board.last(endpoint.id)).map(|probed| probed.text);
+        let why = last.map(|text| format!(" ({text})")).unwrap_or_default();
+        problems.push(v1::Problem {
+            id: format!("service/{}", service.name),
+            summary: format!("{} has no ready endpoint{why}", service.name),
+            fix: format!("meshctl describe service/{}", service.name),
+        });
+    }
+    problems
+}
+
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or_default()
+}
