@@ -15,7 +15,7 @@ pub(crate) use snapshot::{
     Service, Snapshot, Split, StrMatch, Subset, Target,
 };
 pub(crate) use store::{
-    Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Reversal, Store,
-    RuntimeError, UndoError, Unreadable, UpdateError, View, protocol,
+    Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Reversal,
+    RuntimeError, Store, UndoError, Unreadable, UpdateError, View, protocol,
 };
 pub(crate) use vip::{NoFreeAddress, Vips};

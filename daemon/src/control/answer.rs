@@ -27,7 +27,7 @@ pub(super) fn one(
 
 /// A change with its diff.
 pub(super) fn line(change: &Change, detail: String) -> v1::ObjectChange {
-    let diff = mesh_proto::manifest::diff(change.before.as_ref(), change.after.as_ref());
+    let diff = String::new();
     let line = convert::object_change(&change.key, convert::action(change), detail);
     v1::ObjectChange { diff, ..line }
 }

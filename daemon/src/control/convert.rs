@@ -62,7 +62,10 @@ pub(super) fn registration(written: &v1::RegisterRequest) -> Result<Registration
         return Err(Failure::new(codes::INVALID_NAME, message));
     }
     if written.weight > 65_535 {
-        return Err(invalid(format!("--weight {} is too large", written.weight), "a weight is 1 to 65535"));
+        return Err(invalid(
+            format!("--weight {} is too large", written.weight),
+            "a weight is 1 to 65535",
+        ));
     }
     Ok(Registration {
         service,
@@ -92,9 +95,15 @@ pub(super) fn address(written: &str) -> Result<IpAddr, Failure> {
         "" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         written => written.parse(),
     };
-    address.ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast()).ok_or_else(
-        || invalid(format!("--address \"{written}\" is no address of an endpoint"), "write an IP address, such as 127.0.0.1"),
-    )
+    address
+        .ok()
+        .filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
+        .ok_or_else(|| {
+            invalid(
+                format!("--address \"{written}\" is no address of an endpoint"),
+                "write an IP address, such as 127.0.0.1",
+            )
+        })
 }
 
 fn protocol(written: &str) -> Result<Option<Declared>, Failure> {

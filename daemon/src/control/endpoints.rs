@@ -28,7 +28,9 @@ pub(super) fn existing_claim(draft: &Draft, key: &ClaimKey, node: &str) -> Optio
     }
     let snapshot = draft.snapshot();
     let endpoint = at(snapshot, &key.service, key.address)?;
-    let Object::Service(object) = &declared.service_object(&key.service)?.value else { return None };
+    let Object::Service(object) = &declared.service_object(&key.service)?.value else {
+        return None;
+    };
     let written = object.spec.endpoints.iter().find(|written| {
         SocketAddr::new(written.address, written.port) == key.address
             && written.node.as_deref().is_none_or(|named| named == node)

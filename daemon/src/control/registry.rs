@@ -227,9 +227,5 @@ fn take(draft: &mut Draft, service: &ServiceName, wanted: &Wanted, node: &str) -
 }
 
 fn service_key(service: &ServiceName) -> Key {
-    Key {
-        kind: Kind::Service,
-        namespace: service.namespace.clone(),
-        name: service.name.clone(),
-    }
+    Key { kind: Kind::Service, namespace: service.namespace.clone(), name: service.name.clone() }
 }

@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 use tracing::warn;
 
 use super::authorise::Peer;
-use super::core::Core;
 use super::convert;
+use super::core::Core;
 use super::error::Failure;
 use crate::capture::{EndedRun, Run, RunError, Runs};
 use crate::model::{ServiceName, Workload};
@@ -51,7 +51,8 @@ impl RunService for RunScopes {
         _request: Request<v1::ListRunsRequest>,
     ) -> Result<Response<v1::ListRunsResponse>, Status> {
         let scopes = self.0.daemon.runs.as_ref();
-        let runs = scopes.map(|scopes| scopes.list().iter().map(|run| shown(scopes, run)).collect());
+        let runs =
+            scopes.map(|scopes| scopes.list().iter().map(|run| shown(scopes, run)).collect());
         Ok(Response::new(v1::ListRunsResponse { runs: runs.unwrap_or_default() }))
     }
 }
@@ -72,7 +73,8 @@ impl RunScopes {
         }
         let none = || failed("this host has no cgroup2 file system for runs");
         let scopes = core.daemon.runs.as_ref().ok_or_else(none)?;
-        let pid = u32::try_from(peer.pid).map_err(|_negative| failed("the caller has no pid here"))?;
+        let pid =
+            u32::try_from(peer.pid).map_err(|_negative| failed("the caller has no pid here"))?;
         let run = scopes.create(service.clone(), peer.uid, request.command)?;
         if let Err(failure) = self.enter(scopes, &run, pid).await {
             scopes.abandon(&run.id);

@@ -127,7 +127,7 @@ impl Overview {
         v1::Traffic {
             requests_per_second: numbers.rps,
             success: numbers.success,
-            p99_ms: numbers.p99_ms,
+            p99_ms: numbers.p99,
         }
     }
 }
