@@ -37,9 +37,9 @@ use crate::health::Board;
 use crate::record::Rings;
 use crate::state::{Interner, Published, Store};
 use crate::telemetry::{Rates, Telemetry};
-use authorise::{Gate, Rules};
+use authorise::Gate;
 use core::Core;
-pub(crate) use run::{adopt, forget};
+pub(crate) use run::workload;
 pub(crate) use socket::{BindError, Socket};
 
 /// The largest manifest, 16 MiB of text, and its envelope.
@@ -71,12 +71,11 @@ pub(crate) struct Daemon {
 /// Dropping it cuts them; a change that has begun is then whole or absent ([`Store::update`]).
 pub(crate) async fn serve(
     socket: Socket,
-    api: config::Api,
     daemon: Daemon,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let Socket { listener, door, file } = socket;
-    let rules = Arc::new(Rules::new(api.readable_by_all, api.grants, door));
+    let Socket { listener, rules, file } = socket;
+    let rules = Arc::new(rules);
     let core = Arc::new(Core { daemon, rules: Arc::clone(&rules) });
     let gate = layer_fn(move |inner| Gate { inner, rules: Arc::clone(&rules) });
     let served = Server::builder()

@@ -1,40 +1,20 @@
-//! `RunService`: brings the calling process into the mesh, and forgets runs that ended.
+//! `RunService`: brings the calling process into the mesh.
 
 use std::sync::Arc;
 
 use mesh_proto::v1::run_service_server::RunService;
 use mesh_proto::{codes, v1};
-use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
-use tracing::warn;
 
 use super::authorise::Peer;
 use super::convert;
 use super::core::Core;
 use super::error::Failure;
-use crate::capture::{EndedRun, Run, RunError, Runs};
+use crate::capture::{Run, RunError, Runs};
 use crate::model::{ServiceName, Workload};
-use crate::state::{Interner, Store};
+use crate::state::Interner;
 
 pub(super) struct RunScopes(pub(super) Arc<Core>);
-
-/// Makes runs of an earlier daemon known again.
-pub(crate) async fn adopt(store: &Store, runs: &Runs) {
-    for run in runs.list() {
-        if let Err(error) = store.add_workload(run.cgroup_id, workload(&run)).await {
-            warn!(%error, "an adopted run is not known everywhere");
-        }
-    }
-}
-
-/// Forgets runs as they end; returns when the sender is gone.
-pub(crate) async fn forget(store: Arc<Store>, mut ended: mpsc::Receiver<EndedRun>) {
-    while let Some(run) = ended.recv().await {
-        if let Err(error) = store.remove_workload(run.cgroup_id).await {
-            warn!(%error, run = run.id, "an ended run is still known somewhere");
-        }
-    }
-}
 
 #[tonic::async_trait]
 impl RunService for RunScopes {
@@ -105,7 +85,7 @@ impl RunScopes {
 }
 
 /// What the data plane knows of a run; the store gives it its number.
-fn workload(run: &Run) -> Workload {
+pub(crate) fn workload(run: &Run) -> Workload {
     Workload {
         id: Interner::NONE,
         label: run.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),

@@ -14,6 +14,7 @@ use nix::unistd::{Group, Uid};
 use tokio::net::UnixListener;
 use tracing::info;
 
+use super::authorise::Rules;
 use crate::config;
 
 const GROUP: &str = "mesh";
@@ -34,8 +35,7 @@ pub(crate) enum BindError {
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(super) listener: UnixListener,
-    /// Who may use it besides root.
-    pub(super) door: Door,
+    pub(super) rules: Rules,
     pub(super) file: SocketFile,
 }
 
@@ -67,7 +67,8 @@ impl Socket {
         let new = path.with_extension(format!("new.{}", std::process::id()));
         let (listener, inode) = bind_at(&new, api, door).map_err(failed)?;
         fs::rename(&new, &path).map_err(failed)?;
-        Ok(Self { listener, door, file: SocketFile { path, inode } })
+        let rules = Rules::new(api.readable_by_all, api.grants.clone(), door);
+        Ok(Self { listener, rules, file: SocketFile { path, inode } })
     }
 }
 

@@ -20,7 +20,7 @@ const MAX_BODY: u64 = 64 << 10;
 /// Opens probe connections with the daemon's own mark, so they are never captured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialer {
-    pub(crate) mark: u32,
+    mark: u32,
 }
 
 /// What one probe met.
@@ -33,6 +33,10 @@ pub(super) struct Outcome {
 }
 
 impl Dialer {
+    pub(crate) fn new(mark: u32) -> Self {
+        Self { mark }
+    }
+
     pub(super) async fn probe(self, address: SocketAddr, check: &HealthCheck) -> Outcome {
         let started = Instant::now();
         let answer = match &check.probe {
