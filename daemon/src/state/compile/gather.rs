@@ -140,14 +140,9 @@ impl<'a> All<'a> {
 impl Gathered<'_> {
     fn finish(&mut self) {
         self.endpoints.sort_by(|a, b| (a.node, a.address).cmp(&(b.node, b.address)));
-        self.endpoints.dedup_by(|later, earlier| {
-            let same = (later.node, later.address) == (earlier.node, earlier.address);
-            if same {
-                // What the node itself claims is newer than what a file says about it.
-                std::mem::swap(later, earlier);
-            }
-            same
-        });
+        // The sort is stable: where a manifest and a claim both have an endpoint, the manifest's
+        // comes first and stays.
+        self.endpoints.dedup_by(|a, b| (a.node, a.address) == (b.node, b.address));
         self.subsets.extend(self.selectors.iter().map(|selector| selector.name.as_str()));
         self.subsets.extend(self.endpoints.iter().map(|offer| offer.subset));
         self.subsets.remove("");

@@ -13,11 +13,11 @@ fn a_service_is_the_union_of_manifest_and_claims() {
     mesh.service(
         "web",
         json!({"ports": [{"port": 80, "protocol": "http"}], "endpoints": [
-            {"node": "n1", "address": "127.0.0.1", "port": 8080, "subset": "old"},
+            {"node": "n1", "address": "127.0.0.1", "port": 8080, "subset": "v1"},
             {"node": "n2", "address": "10.0.0.12", "port": 8080, "subset": "v1"},
         ]}),
     );
-    mesh.claim("web", 80, "127.0.0.1:8080", "v1");
+    mesh.claim("web", 80, "127.0.0.1:8080", "claimed-too");
     mesh.claim("web", 80, "127.0.0.1:8081", "v2");
     let snapshot = mesh.compile();
     let web = &snapshot.services[0];
