@@ -4,17 +4,28 @@
 //! so equal meaning compares equal, and printing leaves the defaults out again. Fields are
 //! described once, in `shape`; unknown-field errors, JSON Schemas and `explain` are views of it.
 
+mod canonical;
+mod check;
+pub mod diff;
 pub mod duration;
 mod error;
 mod http;
 mod kind;
 mod object;
+mod parse;
 mod pattern;
 mod retry;
 mod route;
+mod rules;
+mod scalar;
 mod service;
+mod shape;
+mod suggest;
+mod tree;
 pub mod view;
+mod yaml;
 
+pub use diff::diff;
 pub use error::ManifestError;
 pub use http::{
     HttpMatch, HttpRoute, HttpRouteSpec, HttpRule, PathKind, PathMatch, Timeouts, ValueKind,
@@ -22,13 +33,17 @@ pub use http::{
 };
 pub use kind::{GATEWAY_GROUP, Kind};
 pub use object::{DEFAULT_NAMESPACE, Key, Metadata, Object};
+pub use parse::parse;
 pub use pattern::full_regex;
 pub use retry::{Retry, status_codes};
 pub use route::{BackendRef, ParentRef, TcpRoute, TcpRouteSpec, TcpRule};
+pub use rules::validate;
 pub use service::{
     Compat, Endpoint, HealthCheck, InitialHealth, Protocol, Service, ServicePort, ServiceSpec,
     SubsetSelector,
 };
+pub use suggest::suggest;
+pub use yaml::{json_to_yaml, to_yaml, to_yaml_stream};
 
 /// Whether `text` is an RFC 1123 label: what services, namespaces, nodes and subsets are called.
 #[must_use]
@@ -39,3 +54,6 @@ pub fn is_name(text: &str) -> bool {
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
+
+#[cfg(test)]
+mod tests;
