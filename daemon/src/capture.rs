@@ -7,24 +7,43 @@
 //! lead nowhere and a table that refuses virtual addresses at once.
 
 mod addresses;
+mod backend;
+mod cgroup;
 mod claim;
+mod diag;
 pub(crate) mod dns;
+mod ebpf;
+mod follow;
+mod guard;
+mod host;
+mod nft;
 mod origin;
+mod plan;
+mod routes;
 mod runs;
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use crate::config;
 use crate::state::Reader;
 pub(crate) use addresses::{AddressNews, own_addresses};
+use backend::Backend;
 pub(crate) use claim::Claim;
+use follow::Follower;
 pub(crate) use origin::{Origin, OriginError, Origins};
+use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs};
 
 /// Why nothing is captured; whatever was installed has been taken back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CaptureError {
-    /// The backend that was asked for cannot work here (exit 8; nothing was written).
+    /// No backend that was asked for can work here (exit 8; nothing was written).
     #[error("backend {backend} cannot work here: {why}")]
     Unsupported { backend: &'static str, why: String },
     /// Another daemon has this state directory, cgroup or network namespace.
@@ -65,16 +84,21 @@ pub(crate) struct Counters {
 /// A backend that was found to work; the host is unchanged so far.
 #[derive(Debug)]
 pub(crate) struct Prepared {
+    config: config::Capture,
+    backend: Backend,
     origins: Origins,
+    notes: Vec<String>,
 }
 
 impl Prepared {
     /// Finds the backend: the one `config` names, or the first that works.
     ///
     /// # Errors
-    /// [`CaptureError::Unsupported`] when a backend was asked for by name and cannot work.
-    pub(crate) fn probe(_config: &config::Capture) -> Result<Self, CaptureError> {
-        Ok(Self { origins: Origins::none() })
+    /// [`CaptureError::Unsupported`] when no backend that was asked for can work.
+    pub(crate) async fn probe(config: &config::Capture) -> Result<Self, CaptureError> {
+        let (backend, notes) = Backend::choose(config).await?;
+        let origins = backend.origins();
+        Ok(Self { config: config.clone(), backend, origins, notes })
     }
 
     /// For workers and DNS, which start before anything is captured.
@@ -84,31 +108,151 @@ impl Prepared {
 
     /// Installs everything for the newest snapshot or nothing, and starts following `reader`.
     ///
+    /// What an earlier daemon left is cleared away first. Must run on the runtime that lives as
+    /// long as the daemon.
+    ///
     /// # Errors
     /// [`CaptureError`]; what had been installed is removed again.
-    pub(crate) async fn install(self, _reader: Reader) -> Result<Capture, CaptureError> {
-        Ok(Capture {})
+    pub(crate) async fn install(mut self, reader: Reader) -> Result<Capture, CaptureError> {
+        if matches!(self.backend, Backend::None) {
+            return Ok(self.follow(reader, None, 0));
+        }
+        let tables = Tables::open().map_err(|source| failed("reach the routing tables", source))?;
+        match self.set_up(&tables).await {
+            Ok(programs) => Ok(self.follow(reader, Some(tables), programs)),
+            Err(error) => {
+                for problem in
+                    self.backend.remove().await.into_iter().chain(take_down(&tables).await)
+                {
+                    warn!(problem, "not rolled back");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Routes, then the guard, then what captures: nothing is captured that cannot arrive.
+    async fn set_up(&mut self, tables: &Tables) -> Result<u32, CaptureError> {
+        let (leftovers, problems) = tables.remove_all().await;
+        if !leftovers.is_empty() {
+            info!(?leftovers, "removed what an earlier meshd left");
+        }
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(failed("remove what is left", io::Error::other(problem)));
+        }
+        let guarded = guard::install(&self.config).await;
+        let guarded = guarded.map_err(|source| failed("load the table meshd_vip", source))?;
+        if !guarded {
+            self.notes.push(UNGUARDED.to_owned());
+        }
+        for entry in self.plan(guarded) {
+            tables.add(&entry).await.map_err(|source| failed(&format!("add {entry}"), source))?;
+        }
+        let runs = cgroup::Mount::find().map(|mount| mount.path(&self.config.cgroup));
+        let runs = runs.map_err(|source| failed("find the cgroup2 mount", source))?;
+        std::fs::create_dir_all(&runs)
+            .map_err(|source| failed("make the cgroup of runs", source))?;
+        let attached = self.backend.attach(&runs).await;
+        attached.map_err(|source| failed("attach", source))
+    }
+
+    /// Every route and rule this backend needs.
+    fn plan(&self, guarded: bool) -> Vec<Entry> {
+        let (source4, source6) = host::main_addresses(&own_addresses());
+        let mut entries = routes::virtual_addresses(&self.config, guarded, (source4, source6));
+        entries.extend(self.backend.routes());
+        let without_ipv6 = !host::has_ipv6();
+        entries.retain(|entry| !(without_ipv6 && entry.is_ipv6()));
+        entries
+    }
+
+    fn follow(self, reader: Reader, tables: Option<Tables>, programs: u32) -> Capture {
+        let Self { backend, notes, .. } = self;
+        let name = backend.name();
+        info!(backend = name, ?notes, "capture is ready");
+        let status = Status { backend: name, notes, programs, ..Status::default() };
+        let status = Arc::new(Mutex::new(status));
+        let stop = CancellationToken::new();
+        let (counts, requests) = mpsc::channel(COUNT_REQUESTS);
+        let captured = plan::Targets::new();
+        let follower = Follower { backend, status: Arc::clone(&status), captured };
+        let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
+        Capture { tables, status, counts, stop, follower }
     }
 }
 
+/// `status` calls that may wait for each other.
+const COUNT_REQUESTS: usize = 16;
+const UNGUARDED: &str =
+    "nft is missing: virtual addresses are unreachable, not refused, outside a run";
+
 /// Capture in force, following the snapshots.
 #[derive(Debug)]
-pub(crate) struct Capture {}
+pub(crate) struct Capture {
+    /// `None`: nothing was installed.
+    tables: Option<Tables>,
+    status: Arc<Mutex<Status>>,
+    counts: mpsc::Sender<oneshot::Sender<Counters>>,
+    stop: CancellationToken,
+    follower: JoinHandle<Backend>,
+}
 
 impl Capture {
-    pub(crate) fn status(&self) -> Status {
-        Status::default()
+    pub(crate) async fn status(&self) -> Status {
+        let (answer, counters) = oneshot::channel();
+        // A follower that ended answers nothing, and its problem is in the status.
+        let asked = self.counts.send(answer).await.is_ok();
+        let counters = if asked { counters.await.unwrap_or_default() } else { Counters::default() };
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status { counters, ..status }
     }
 
     /// Takes everything off the host again; names what could not be removed.
     pub(crate) async fn remove(self) -> Vec<String> {
-        Vec::new()
+        self.stop.cancel();
+        let mut problems = match self.follower.await {
+            Ok(backend) => backend.remove().await,
+            Err(error) => vec![format!("capture ended early: {error}")],
+        };
+        if let Some(tables) = &self.tables {
+            problems.extend(take_down(tables).await);
+            info!("capture removed");
+        }
+        problems
     }
+}
+
+/// Removes routes, rules and the guard; names what could not be removed.
+async fn take_down(tables: &Tables) -> Vec<String> {
+    let (_removed, mut problems) = tables.remove_all().await;
+    if let Err(error) = guard::remove().await {
+        problems.push(format!("table {}: {error}", guard::TABLE));
+    }
+    problems
 }
 
 /// Removes what a daemon with this configuration left behind, run scopes included.
 ///
 /// Returns what was removed, in words; `Err` lists what could not be.
-pub(crate) async fn clean_up(_config: &config::Capture) -> Result<Vec<String>, Vec<String>> {
-    Ok(Vec::new())
+pub(crate) async fn clean_up(config: &config::Capture) -> Result<Vec<String>, Vec<String>> {
+    let tables = Tables::open().map_err(|error| vec![format!("routing tables: {error}")])?;
+    let (mut removed, mut problems) = tables.remove_all().await;
+    match guard::remove().await {
+        Ok(true) => removed.push(format!("table {}", guard::TABLE)),
+        Ok(false) => {}
+        Err(error) => problems.push(format!("table {}: {error}", guard::TABLE)),
+    }
+    match Runs::open(config) {
+        Ok((runs, _ended)) => {
+            removed.extend(runs.list().into_iter().map(|run| format!("cgroup {}", run.cgroup)));
+            problems.extend(runs.dissolve());
+        }
+        Err(RunError::NoCgroups(_)) => {}
+        Err(error) => problems.push(error.to_string()),
+    }
+    if problems.is_empty() { Ok(removed) } else { Err(problems) }
+}
+
+fn failed(step: &str, source: io::Error) -> CaptureError {
+    CaptureError::Install { step: step.to_owned(), source }
 }

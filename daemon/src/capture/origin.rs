@@ -1,14 +1,20 @@
 //! Where a captured connection wanted to go and who is calling, as the kernel knows it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
+
+use mesh_ebpf::{Wish, Wishes};
+use nix::time::{ClockId, clock_gettime};
+
+use super::nft;
 
 /// Everything the kernel says about one captured connection or question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// What the application asked for, as the snapshot's `destinations` spell it: an endpoint
-    /// asked by another address of this node appears under the endpoint's own.
+    /// What the application asked for.
     pub(crate) destination: SocketAddr,
     /// The caller's run scope (inode of its directory): the key of `Snapshot::workloads`.
     pub(crate) cgroup: Option<u64>,
@@ -28,24 +34,38 @@ pub(crate) enum OriginError {
     #[error("not a captured connection")]
     Direct,
     #[error("the kernel does not say where it wanted to go")]
-    Unknown(#[source] std::io::Error),
+    Unknown(#[source] io::Error),
 }
 
-/// Answers for accepted connections; cheap to clone, one system call per connection.
+/// Answers for accepted connections; cheap to clone, one or two system calls per connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Origins {
-    fixed: Option<Origin>,
+pub(crate) struct Origins(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    None,
+    Fixed(Origin),
+    Ebpf(Wishes),
+    Nft(Arc<nft::Callers>),
 }
 
 impl Origins {
     /// Nothing is captured: every connection is [`OriginError::Direct`].
     pub(crate) fn none() -> Self {
-        Self { fixed: None }
+        Self(Source::None)
     }
 
     /// Every connection wanted to go to `origin.destination`: for tests and benchmarks.
     pub(crate) fn fixed(origin: Origin) -> Self {
-        Self { fixed: Some(origin) }
+        Self(Source::Fixed(origin))
+    }
+
+    pub(super) fn ebpf(wishes: Wishes) -> Self {
+        Self(Source::Ebpf(wishes))
+    }
+
+    pub(super) fn nft(callers: nft::Callers) -> Self {
+        Self(Source::Nft(Arc::new(callers)))
     }
 
     /// To be asked once per accepted connection, right after `accept`: it answers a second time
@@ -54,10 +74,52 @@ impl Origins {
     /// `peer` and `local` are the stream's two addresses.
     pub(crate) fn of(
         &self,
-        _stream: BorrowedFd<'_>,
-        _peer: SocketAddr,
-        _local: SocketAddr,
+        stream: BorrowedFd<'_>,
+        peer: SocketAddr,
+        local: SocketAddr,
     ) -> Result<Origin, OriginError> {
-        self.fixed.ok_or(OriginError::Direct)
+        match &self.0 {
+            Source::None => Err(OriginError::Direct),
+            Source::Fixed(origin) => Ok(*origin),
+            Source::Ebpf(wishes) => noted(wishes.take_connect(local.ip())),
+            Source::Nft(callers) => callers.of_stream(stream, peer, local),
+        }
     }
+
+    /// The same for a datagram that was sent to `local` as far as its receiver can tell.
+    pub(super) fn of_datagram(
+        &self,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<Origin, OriginError> {
+        match &self.0 {
+            Source::None => Err(OriginError::Direct),
+            Source::Fixed(origin) => Ok(*origin),
+            Source::Ebpf(wishes) => {
+                let origin = noted(wishes.question(local.ip()))?;
+                // Noted when the process first asked this resolver, not when it asked this.
+                Ok(Origin { connecting: Duration::ZERO, ..origin })
+            }
+            Source::Nft(callers) => callers.of_datagram(peer, local),
+        }
+    }
+}
+
+fn noted(wish: io::Result<Wish>) -> Result<Origin, OriginError> {
+    let wish = wish.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => OriginError::Direct,
+        _ => OriginError::Unknown(error),
+    })?;
+    Ok(Origin {
+        destination: wish.wanted,
+        cgroup: Some(wish.cgroup),
+        pid: wish.pid,
+        uid: wish.uid,
+        process: wish.process,
+        connecting: monotonic().saturating_sub(wish.at),
+    })
+}
+
+fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }

@@ -3,20 +3,40 @@
 //! What a scope stands for is written on the cgroup itself (an extended attribute), so that a
 //! daemon started after a crash adopts it.
 
-use std::io;
+mod note;
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
 
+use super::cgroup::{self, Mount};
 use crate::config;
+use crate::model::ServiceName;
+
+/// Ended runs nobody has heard of yet.
+const ENDED_BACKLOG: usize = 256;
+/// How often every scope is looked at, for what inotify could not say.
+const SWEEP: Duration = Duration::from_secs(10);
+/// Sweeps an empty scope survives without being entered.
+const PATIENCE: u32 = 3;
 
 /// What `meshctl run` started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     /// "run-7f3a".
     pub(crate) id: String,
-    /// The service it runs as, namespace and name; `None` for an ephemeral run.
-    pub(crate) service: Option<crate::model::ServiceName>,
+    /// The service it runs as; `None` for an ephemeral run.
+    pub(crate) service: Option<ServiceName>,
     pub(crate) uid: u32,
     pub(crate) command: Vec<String>,
     /// Path below the cgroup2 mount, "meshd.slice/run-7f3a.scope".
@@ -35,7 +55,7 @@ pub(crate) struct EndedRun {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error("no cgroup2 file system is mounted")]
-    NoCgroups,
+    NoCgroups(#[source] io::Error),
     #[error("no run {0}")]
     Unknown(String),
     /// The process ended, or may not be moved.
@@ -45,10 +65,10 @@ pub(crate) enum RunError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot {step} {path}")]
+    #[error("cannot {step} {}", path.display())]
     Cgroup {
         step: &'static str,
-        path: String,
+        path: PathBuf,
         #[source]
         source: io::Error,
     },
@@ -56,54 +76,336 @@ pub(crate) enum RunError {
 
 /// Every run scope of this daemon; a cheap handle.
 #[derive(Clone, Debug)]
-pub(crate) struct Runs {}
+pub(crate) struct Runs(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    mount: Mount,
+    /// Relative to the mount, "meshd.slice".
+    slice: String,
+    scopes: Mutex<BTreeMap<String, Scope>>,
+    inotify: Inotify,
+    ended: mpsc::Sender<EndedRun>,
+}
+
+#[derive(Debug)]
+struct Scope {
+    run: Run,
+    path: PathBuf,
+    /// Where its members go when meshd stops before them.
+    origin: String,
+    watch: WatchDescriptor,
+    stage: Stage,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nobody is in yet; counts the sweeps since.
+    Made(u32),
+    Entered,
+}
 
 impl Runs {
     /// Makes the cgroup of all runs and adopts what an earlier daemon left in it: those runs are
     /// in [`Self::list`] at once. Ended runs arrive on the channel while [`Self::watch`] runs.
+    ///
+    /// # Errors
+    /// There are no cgroups of version 2, or they cannot be changed.
     pub(crate) fn open(
-        _config: &config::Capture,
+        config: &config::Capture,
     ) -> Result<(Self, mpsc::Receiver<EndedRun>), RunError> {
-        Err(RunError::NoCgroups)
+        let mount = Mount::find().map_err(RunError::NoCgroups)?;
+        let path = mount.path(&config.cgroup);
+        let failed = |step| {
+            let path = path.clone();
+            move |source| RunError::Cgroup { step, path, source }
+        };
+        fs::create_dir_all(&path).map_err(failed("make"))?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
+            .map_err(|error| failed("watch")(error.into()))?;
+        let (ended, ends) = mpsc::channel(ENDED_BACKLOG);
+        let scopes = Mutex::default();
+        let slice = config.cgroup.clone();
+        let runs = Self(Arc::new(Inner { mount, slice, scopes, inotify, ended }));
+        for entry in fs::read_dir(&path).map_err(failed("read"))?.flatten() {
+            runs.adopt(&entry.file_name().to_string_lossy());
+        }
+        Ok((runs, ends))
     }
 
-    /// Reaps runs whose last process ended, until `stop`. Dropping it only pauses reaping.
-    pub(crate) async fn watch(&self, stop: CancellationToken) {
-        stop.cancelled().await;
+    /// Takes over a scope of an earlier daemon, or removes it when it is empty.
+    fn adopt(&self, directory: &str) {
+        let Some(id) = directory.strip_suffix(".scope").filter(|id| id.starts_with("run-")) else {
+            return;
+        };
+        let path = self.0.mount.path(&self.0.slice).join(directory);
+        if !cgroup::is_populated(&path).unwrap_or(false) {
+            if let Err(error) = cgroup::remove(&path) {
+                warn!(%error, run = id, "an empty run scope stays");
+            }
+            return;
+        }
+        let adopted = note::read(&path).and_then(|note| {
+            let run = self.describe(id, note.service(), note.uid, note.command)?;
+            self.watch_scope(run, path, note.origin, Stage::Entered)
+        });
+        match adopted {
+            Ok(()) => info!(run = id, "run adopted"),
+            Err(error) => warn!(%error, run = id, "a run scope cannot be adopted"),
+        }
     }
 
     /// Makes the scope of a new run, still empty; the caller registers its workload, waits until
     /// that is in force and then calls [`Self::enter`], or [`Self::abandon`].
+    ///
+    /// # Errors
+    /// [`RunError::Cgroup`]; nothing is left of the scope.
     pub(crate) fn create(
         &self,
-        _service: Option<crate::model::ServiceName>,
-        _uid: u32,
-        _command: Vec<String>,
+        service: Option<ServiceName>,
+        uid: u32,
+        command: Vec<String>,
     ) -> Result<Run, RunError> {
-        Err(RunError::NoCgroups)
+        let slice = self.0.mount.path(&self.0.slice);
+        let id = loop {
+            let id = random_id().map_err(|source| cgroup_error("name", &slice, source))?;
+            let path = slice.join(format!("{id}.scope"));
+            match fs::create_dir(&path) {
+                Ok(()) => break id,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(cgroup_error("make", &path, source)),
+            }
+        };
+        let path = slice.join(format!("{id}.scope"));
+        let made = self.describe(&id, service, uid, command).and_then(|run| {
+            self.watch_scope(run.clone(), path.clone(), String::new(), Stage::Made(0))?;
+            Ok(run)
+        });
+        made.map_err(|source| {
+            self.abandon(&id);
+            cgroup_error("watch", &path, source)
+        })
     }
 
     /// Moves `pid` with all its threads into the run; it goes back where it came from when the
     /// daemon stops first.
-    pub(crate) fn enter(&self, id: &str, _pid: u32) -> Result<(), RunError> {
-        Err(RunError::Unknown(id.to_owned()))
+    ///
+    /// # Errors
+    /// The process ended, or may not be moved; the run stays empty.
+    pub(crate) fn enter(&self, id: &str, pid: u32) -> Result<(), RunError> {
+        let failed = |source| RunError::Move { pid, source };
+        let from = cgroup::of_process(pid).map_err(failed)?;
+        let mut scopes = self.scopes();
+        let origin = scopes.values().find(|scope| is_within(&from, &scope.run.cgroup));
+        let origin = origin.map_or(from.clone(), |outer| outer.origin.clone());
+        let scope = scopes.get_mut(id).ok_or_else(|| RunError::Unknown(id.to_owned()))?;
+        note::write(&scope.path, &scope.run, &origin).map_err(failed)?;
+        cgroup::enter(&scope.path, pid).map_err(failed)?;
+        scope.origin = origin;
+        scope.stage = Stage::Entered;
+        Ok(())
     }
 
     /// Removes a run nobody entered.
-    pub(crate) fn abandon(&self, _id: &str) {}
-
-    pub(crate) fn list(&self) -> Vec<Run> {
-        Vec::new()
+    pub(crate) fn abandon(&self, id: &str) {
+        let path = self.0.mount.path(&self.0.slice).join(format!("{id}.scope"));
+        self.forget(id);
+        if let Err(error) = cgroup::remove(&path) {
+            warn!(%error, run = id, "a run scope stays");
+        }
     }
 
-    /// Processes of a run, now.
-    pub(crate) fn pids(&self, _id: &str) -> Vec<u32> {
-        Vec::new()
+    pub(crate) fn list(&self) -> Vec<Run> {
+        self.scopes().values().map(|scope| scope.run.clone()).collect()
+    }
+
+    /// Processes of a run, now; with those in cgroups they made below it.
+    pub(crate) fn pids(&self, id: &str) -> Vec<u32> {
+        let path = self.scopes().get(id).map(|scope| scope.path.clone());
+        path.map(|path| members(&path)).unwrap_or_default()
+    }
+
+    /// Reaps runs whose last process ended, until `stop`. Dropping it only pauses reaping.
+    pub(crate) async fn watch(&self, stop: CancellationToken) {
+        let descriptor = self.0.inotify.as_fd().try_clone_to_owned().and_then(AsyncFd::new);
+        let descriptor = match descriptor {
+            Ok(descriptor) => descriptor,
+            Err(error) => {
+                warn!(%error, "ended runs are noticed late");
+                return;
+            }
+        };
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                _ = sweep.tick() => self.sweep(),
+                ready = descriptor.readable() => {
+                    if let Ok(mut ready) = ready { ready.clear_ready(); }
+                    self.emptied()
+                }
+            };
+            for run in ended {
+                info!(run = run.id, "run ended");
+                if self.0.ended.send(run).await.is_err() {
+                    return;
+                }
+            }
+        }
     }
 
     /// Moves every member back to the cgroup it came from and removes all scopes; names what
     /// could not be removed.
     pub(crate) fn dissolve(&self) -> Vec<String> {
-        Vec::new()
+        let scopes = std::mem::take(&mut *self.scopes());
+        let mut problems = Vec::new();
+        for scope in scopes.into_values() {
+            self.0.inotify.rm_watch(scope.watch).ok();
+            if let Err(error) = self.empty(&scope).and_then(|()| cgroup::remove(&scope.path)) {
+                problems.push(format!("cgroup {}: {error}", scope.run.cgroup));
+            }
+        }
+        let slice = self.0.mount.path(&self.0.slice);
+        if let Err(error) = fs::remove_dir(&slice) {
+            debug!(%error, "the cgroup of all runs stays"); // others live in it
+        }
+        problems
+    }
+
+    /// Members may fork while they are moved, so it is done until nobody is left.
+    fn empty(&self, scope: &Scope) -> io::Result<()> {
+        const ROUNDS: u32 = 100;
+        let origin = self.living_ancestor(&scope.origin);
+        for _ in 0..ROUNDS {
+            let members = members(&scope.path);
+            if members.is_empty() {
+                return Ok(());
+            }
+            for pid in members {
+                match cgroup::enter(&origin, pid) {
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    moved => moved?,
+                }
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::ResourceBusy))
+    }
+
+    /// The cgroup `origin`, or the nearest one above it that still exists.
+    fn living_ancestor(&self, origin: &str) -> PathBuf {
+        let path = self.0.mount.path(origin);
+        let mut candidates =
+            path.ancestors().take_while(|path| path.starts_with(self.0.mount.root()));
+        let living = candidates.find(|path| path.is_dir());
+        living.unwrap_or(self.0.mount.root()).to_owned()
+    }
+
+    fn describe(
+        &self,
+        id: &str,
+        service: Option<ServiceName>,
+        uid: u32,
+        command: Vec<String>,
+    ) -> io::Result<Run> {
+        let cgroup = format!("{}/{id}.scope", self.0.slice);
+        let cgroup_id = cgroup::id(&self.0.mount.path(&cgroup))?;
+        Ok(Run { id: id.to_owned(), service, uid, command, cgroup, cgroup_id })
+    }
+
+    fn watch_scope(&self, run: Run, path: PathBuf, origin: String, stage: Stage) -> io::Result<()> {
+        let events = path.join("cgroup.events");
+        let watch = self.0.inotify.add_watch(&events, AddWatchFlags::IN_MODIFY)?;
+        self.scopes().insert(run.id.clone(), Scope { run, path, origin, watch, stage });
+        Ok(())
+    }
+
+    /// Runs that inotify says changed and that are empty now, removed.
+    fn emptied(&self) -> Vec<EndedRun> {
+        let Ok(events) = self.0.inotify.read_events() else { return Vec::new() };
+        let changed: Vec<_> = {
+            let scopes = self.scopes();
+            let changed = |scope: &&Scope| events.iter().any(|event| event.wd == scope.watch);
+            scopes.values().filter(changed).map(|scope| scope.run.id.clone()).collect()
+        };
+        changed.iter().filter_map(|id| self.reap(id)).collect()
+    }
+
+    /// Looks at every run.
+    fn sweep(&self) -> Vec<EndedRun> {
+        let mut stale = Vec::new();
+        for scope in self.scopes().values_mut() {
+            if let Stage::Made(sweeps) = &mut scope.stage {
+                *sweeps += 1;
+                if *sweeps > PATIENCE {
+                    stale.push(scope.run.id.clone());
+                }
+            }
+        }
+        for id in stale {
+            self.abandon(&id);
+        }
+        let entered: Vec<String> = self.scopes().keys().cloned().collect();
+        entered.iter().filter_map(|id| self.reap(id)).collect()
+    }
+
+    /// Removes the run when its last process has ended.
+    fn reap(&self, id: &str) -> Option<EndedRun> {
+        let mut scopes = self.scopes();
+        let scope = scopes.get(id).filter(|scope| scope.stage == Stage::Entered)?;
+        if cgroup::is_populated(&scope.path).unwrap_or(false) {
+            return None;
+        }
+        if let Err(error) = cgroup::remove(&scope.path) {
+            warn!(%error, run = id, "an ended run's cgroup stays");
+            return None;
+        }
+        let scope = scopes.remove(id)?;
+        self.0.inotify.rm_watch(scope.watch).ok();
+        Some(EndedRun { id: scope.run.id, cgroup_id: scope.run.cgroup_id })
+    }
+
+    fn forget(&self, id: &str) {
+        if let Some(scope) = self.scopes().remove(id) {
+            self.0.inotify.rm_watch(scope.watch).ok();
+        }
+    }
+
+    fn scopes(&self) -> MutexGuard<'_, BTreeMap<String, Scope>> {
+        self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn members(scope: &std::path::Path) -> Vec<u32> {
+    cgroup::tree(scope).iter().filter_map(|path| cgroup::pids(path).ok()).flatten().collect()
+}
+
+fn is_within(cgroup: &str, scope: &str) -> bool {
+    cgroup.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn cgroup_error(step: &'static str, path: &std::path::Path, source: io::Error) -> RunError {
+    RunError::Cgroup { step, path: path.to_owned(), source }
+}
+
+/// Four digits are enough for a person; a clash is noticed when the directory is made.
+fn random_id() -> io::Result<String> {
+    let mut bytes = [0_u8; 2];
+    // SAFETY: `bytes` has room for as many bytes as are asked for.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got != 2 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(format!("run-{:04x}", u16::from_ne_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_within;
+
+    #[test]
+    fn a_scope_contains_itself_and_what_is_below() {
+        assert!(is_within("m.slice/run-1.scope", "m.slice/run-1.scope"));
+        assert!(is_within("m.slice/run-1.scope/a", "m.slice/run-1.scope"));
+        assert!(!is_within("m.slice/run-1.scope2", "m.slice/run-1.scope"));
     }
 }

@@ -1,0 +1,90 @@
+//! Keeps what is captured equal to the newest snapshot.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::backend::Backend;
+use super::plan::{self, Targets};
+use super::{AddressNews, Counters, Status, own_addresses};
+use crate::state::{Reader, Snapshot};
+
+/// Who wants to know the counters.
+pub(super) type CountRequests = mpsc::Receiver<oneshot::Sender<Counters>>;
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) backend: Backend,
+    pub(super) status: Arc<Mutex<Status>>,
+    pub(super) captured: Targets,
+}
+
+impl Follower {
+    /// Runs until `stop`, then hands the backend back, still capturing.
+    ///
+    /// A snapshot is acknowledged once its destinations are captured. When that fails it is
+    /// acknowledged too, with a problem in the status: a command must not wait for ever.
+    pub(super) async fn run(
+        mut self,
+        mut reader: Reader,
+        mut counts: CountRequests,
+        stop: CancellationToken,
+    ) -> Backend {
+        let news = AddressNews::subscribe();
+        if let Err(error) = &news {
+            warn!(%error, "changed addresses of this host are noticed at the next start");
+        }
+        loop {
+            let snapshot = reader.peek();
+            self.apply(&snapshot).await;
+            reader.acknowledge(snapshot.revision);
+            tokio::select! {
+                () = stop.cancelled() => return self.backend,
+                () = reader.changed() => {}
+                () = addresses_changed(news.as_ref().ok()) => self.refresh(),
+                Some(request) = counts.recv() => {
+                    // Who asked may have gone; the next one asks again.
+                    let _ = request.send(self.backend.counters().await);
+                }
+            }
+        }
+    }
+
+    async fn apply(&mut self, snapshot: &Snapshot) {
+        let targets = plan::targets(snapshot);
+        if targets == self.captured {
+            return;
+        }
+        let change = plan::difference(&self.captured, &targets);
+        let outcome = self.backend.update(&change).await;
+        self.captured = targets;
+        self.report("destinations", outcome);
+    }
+
+    /// Applications see the host's addresses as their own.
+    fn refresh(&mut self) {
+        let outcome = self.backend.refresh(&own_addresses());
+        self.report("addresses", outcome);
+    }
+
+    fn report(&self, what: &str, outcome: Result<(), String>) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.problems.retain(|problem| !problem.starts_with(what));
+        if let Err(problem) = outcome {
+            error!(problem, "capture could not follow the {what}");
+            status.problems.push(format!("{what}: {problem}"));
+        }
+    }
+}
+
+/// Never, where there is nobody to tell.
+async fn addresses_changed(news: Option<&AddressNews>) {
+    if let Some(news) = news
+        && news.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,71 @@
+//! What this host, in this network namespace, looks like.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+/// The source address a connection to `destination` would have; sends nothing.
+pub(super) fn source_to(destination: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = match destination {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((destination, 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}
+
+/// What the rest of the world sees this host as: towards the default route, else any address.
+pub(super) fn main_addresses(own: &[IpAddr]) -> (Ipv4Addr, Ipv6Addr) {
+    /// Addresses of documentation: nobody has them, so the default route decides.
+    const ELSEWHERE: (IpAddr, IpAddr) = (
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    );
+    let first4 = own.iter().find(|ip| ip.is_ipv4()).copied();
+    let first6 = own.iter().find(|ip| ip.is_ipv6()).copied();
+    let v4 = match source_to(ELSEWHERE.0).or(first4) {
+        Some(IpAddr::V4(ip)) => ip,
+        Some(IpAddr::V6(_)) | None => Ipv4Addr::UNSPECIFIED,
+    };
+    let v6 = match source_to(ELSEWHERE.1).or(first6) {
+        Some(IpAddr::V6(ip)) => ip,
+        Some(IpAddr::V4(_)) | None => Ipv6Addr::UNSPECIFIED,
+    };
+    (v4, v6)
+}
+
+/// Loopback speaks IPv6.
+pub(super) fn has_ipv6() -> bool {
+    UdpSocket::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).is_ok()
+}
+
+/// Identifies this network namespace to BPF programs.
+pub(super) fn netns_cookie() -> io::Result<u64> {
+    /// `SO_NETNS_COOKIE`, which the libc crate does not have.
+    const NETNS_COOKIE: libc::c_int = 71;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let mut cookie = MaybeUninit::<u64>::zeroed();
+    let mut size = size_of::<u64>() as libc::socklen_t;
+    let (fd, into) = (socket.as_raw_fd(), cookie.as_mut_ptr().cast());
+    // SAFETY: `into` has room for `size` bytes.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, NETNS_COOKIE, into, &raw mut size) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: zeroed, and the kernel filled it.
+    Ok(unsafe { cookie.assume_init() })
+}
+
+/// A helper program, also where a service manager's PATH does not look.
+pub(super) fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let also = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(also)
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+}

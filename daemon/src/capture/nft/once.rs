@@ -1,0 +1,39 @@
+//! `nft` for one transaction.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::child::first_error;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks the kernel whether `text` would load; nothing changes.
+pub(super) async fn check(program: &Path, text: &str) -> io::Result<()> {
+    run(program, &["--check", "--file", "-"], text).await
+}
+
+pub(in crate::capture) async fn apply(program: &Path, text: &str) -> io::Result<()> {
+    run(program, &["--file", "-"], text).await
+}
+
+async fn run(program: &Path, arguments: &[&str], text: &str) -> io::Result<()> {
+    let mut command = Command::new(program);
+    command.args(arguments).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn()?;
+    if let Some(mut input) = process.stdin.take() {
+        input.write_all(text.as_bytes()).await?;
+    }
+    let output = timeout(PATIENCE, process.wait_with_output()).await;
+    let output = output.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))??;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(first_error(&String::from_utf8_lossy(&output.stderr))))
+}

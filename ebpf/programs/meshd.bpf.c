@@ -1,0 +1,8 @@
+/* One object, because the hooks share their maps. */
+#include "connect.c"
+#include "getpeername.c"
+#include "recvmsg.c"
+#include "sendmsg.c"
+
+/* No helper that asks for more is used. */
+char LICENSE[] SECTION("license") = "Apache-2.0";
