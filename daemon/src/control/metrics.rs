@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::config::Identity;
-use crate::model::{Declared, Health};
+use crate::model::Declared;
 use crate::state::{Endpoint, Interner, Published, Service, Snapshot};
 use crate::telemetry::{LONGEST, Numbers, Rates, Telemetry, Window};
 
@@ -168,7 +168,7 @@ impl View<'_> {
         v1::EndpointNumbers {
             address: endpoint.address.to_string(),
             node: endpoint.node.clone(),
-            state: state(endpoint.live.health()).to_owned(),
+            state: endpoint.live.health().label().to_owned(),
             numbers: Some(numbers(self.window.endpoint(endpoint))),
         }
     }
@@ -176,15 +176,6 @@ impl View<'_> {
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-const fn state(health: Health) -> &'static str {
-    match health {
-        Health::Unchecked => "unchecked",
-        Health::Unknown => "unknown",
-        Health::Healthy => "healthy",
-        Health::Unhealthy => "unhealthy",
-    }
 }
 
 const fn protocol(declared: Declared) -> &'static str {

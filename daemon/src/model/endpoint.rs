@@ -17,6 +17,17 @@ pub(crate) enum Health {
     Unhealthy = 3,
 }
 
+impl Health {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Unchecked => "unchecked",
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
 /// An endpoint's active health check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthCheck {

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::{Flag, Kind, Method, Pick, Protocol, Reason, Record, Source, Steps};
 
-/// Words of one encoded record; 280 bytes.
-pub(super) const WORDS: usize = 35;
+/// Words of one encoded record; 304 bytes.
+pub(super) const WORDS: usize = 38;
 
 /// Where a record's host and path lie in the ring's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,175 +17,69 @@ pub(super) struct Span {
     pub(super) path: u16,
 }
 
-const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
 const PICKED: u8 = 1;
 const REUSED: u8 = 2;
 
 pub(super) fn encode(record: &Record, text: Span) -> [u64; WORDS] {
-    let (source, steps) = (&record.source, &record.steps);
-    let pick = record.pick.unwrap_or(Pick::NONE);
-    let choice = u8::from(record.pick.is_some()) * PICKED + u8::from(pick.reused) * REUSED;
-    let [client_hi, client_lo] = ip(source.address);
-    let [wanted_hi, wanted_lo] = ip(record.destination);
-    let [chosen_hi, chosen_lo] = ip(pick.address);
-    let v4 = u8::from(source.address.is_ipv4())
-        + u8::from(record.destination.is_ipv4()) * 2
-        + u8::from(pick.address.is_ipv4()) * 4;
-    let [process_hi, process_lo] = halves(u128::from_be_bytes(source.process));
-    let [run_hi, run_lo] = halves(u128::from_be_bytes(source.run));
-    let [trace_hi, trace_lo] = halves(record.trace);
-    let [request_hi, request_lo] = halves(record.request_id);
-    let small = [
+    let mut out = Writer { words: [0; WORDS], at: 0 };
+    out.word(record.start);
+    out.wide(record.trace);
+    out.word(record.span);
+    out.wide(record.request_id);
+    out.small([
         record.kind as u8,
         record.protocol as u8,
         record.method as u8,
         record.flag as u8,
-        pick.reason as u8,
         record.tries,
-        choice,
-        v4,
-    ];
-    let ports = [source.address.port(), record.destination.port(), pick.address.port()];
-    [
-        record.start,
-        trace_hi,
-        trace_lo,
-        record.span,
-        request_hi,
-        request_lo,
-        u64::from_be_bytes(small),
-        client_hi,
-        client_lo,
-        wanted_hi,
-        wanted_lo,
-        chosen_hi,
-        chosen_lo,
-        quarters([ports[0], ports[1], ports[2], record.status]),
-        pair(source.service, record.service),
-        pair(source.pid, source.uid),
-        run_hi,
-        run_lo,
-        process_hi,
-        process_lo,
-        pair(record.route, pick.service),
-        quarters([record.rule, record.rules, pick.ready, pick.of]),
-        pair(pick.subset, pick.endpoint),
-        quarters([text.host, text.path, 0, 0]),
-        record.sent,
-        record.received,
-        steps.capture,
-        steps.head,
-        steps.route,
-        steps.balance,
-        steps.connect,
-        steps.app,
-        steps.response,
-        record.generation,
-        text.position,
-    ]
+    ]);
+    out.source(&record.source, record.status);
+    out.address(record.destination);
+    out.pair(record.service, record.route);
+    out.quarters([record.rule, record.rules, text.host, text.path]);
+    out.pick(record.pick.as_ref());
+    out.word(record.sent);
+    out.word(record.received);
+    out.steps(&record.steps);
+    out.word(record.generation);
+    out.word(text.position);
+    out.words
 }
 
 pub(super) fn decode(words: &[u64; WORDS]) -> (Record, Span) {
-    let [
-        start,
-        trace_hi,
-        trace_lo,
-        span,
-        request_hi,
-        request_lo,
-        small,
-        client_hi,
-        client_lo,
-        wanted_hi,
-        wanted_lo,
-        chosen_hi,
-        chosen_lo,
-        ports,
-        services,
-        process_ids,
-        run_hi,
-        run_lo,
-        process_hi,
-        process_lo,
-        route_pick,
-        counts,
-        chosen,
-        lengths,
-        sent,
-        received,
-        capture,
-        head,
-        route_time,
-        balance,
-        connect,
-        app,
-        response,
-        generation,
-        position,
-    ] = *words;
-    let [kind, protocol, method, flag, reason, tries, choice, v4] = small.to_be_bytes();
-    let [client_port, wanted_port, chosen_port, status] = split_quarters(ports);
-    let [rule, rules, ready, of] = split_quarters(counts);
-    let [host, path, _, _] = split_quarters(lengths);
-    let (source_service, service) = split(services);
-    let (pid, uid) = split(process_ids);
-    let (route, pick_service) = split(route_pick);
-    let (subset, endpoint) = split(chosen);
-    let source = Source {
-        address: address([client_hi, client_lo], client_port, v4 & 1 != 0),
-        service: source_service,
-        run: join([run_hi, run_lo]).to_be_bytes(),
-        pid,
-        uid,
-        process: join([process_hi, process_lo]).to_be_bytes(),
-    };
-    let pick = Pick {
-        service: pick_service,
-        subset,
-        endpoint,
-        address: address([chosen_hi, chosen_lo], chosen_port, v4 & 4 != 0),
-        reason: numbered(&Reason::ALL, reason, Reason::RoundRobin),
-        ready,
-        of,
-        reused: choice & REUSED != 0,
-    };
+    let mut from = Reader(words.iter());
+    let (start, trace, span, request_id) = (from.word(), from.wide(), from.word(), from.wide());
+    let [kind, protocol, method, flag, tries] = from.small();
+    let ((source, status), destination) = (from.source(), from.address());
+    let (service, route) = from.pair();
+    let [rule, rules, host, path] = from.quarters();
+    let pick = from.pick();
+    let (sent, received, steps) = (from.word(), from.word(), from.steps());
+    let (generation, position) = (from.word(), from.word());
     let record = Record {
         kind: numbered(&Kind::ALL, kind, Kind::Tcp),
         protocol: numbered(&Protocol::ALL, protocol, Protocol::Tcp),
         method: numbered(&Method::ALL, method, Method::None),
         start,
-        trace: join([trace_hi, trace_lo]),
+        trace,
         span,
-        request_id: join([request_hi, request_lo]),
+        request_id,
         source,
-        destination: address([wanted_hi, wanted_lo], wanted_port, v4 & 2 != 0),
+        destination,
         service,
         route,
         rule,
         rules,
-        pick: (choice & PICKED != 0).then_some(pick),
+        pick,
         status,
         flag: numbered(&Flag::ALL, flag, Flag::None),
         tries,
         sent,
         received,
-        steps: Steps { capture, head, route: route_time, balance, connect, app, response },
+        steps,
         generation,
     };
     (record, Span { position, host, path })
-}
-
-impl Pick {
-    const NONE: Self = Self {
-        service: 0,
-        subset: 0,
-        endpoint: 0,
-        address: NOWHERE,
-        reason: Reason::RoundRobin,
-        ready: 0,
-        of: 0,
-        reused: false,
-    };
 }
 
 /// The enum's value with this number; `other` cannot happen for words we encoded.
@@ -193,43 +87,147 @@ fn numbered<T: Copy>(all: &[T], number: u8, other: T) -> T {
     all.get(usize::from(number)).copied().unwrap_or(other)
 }
 
-/// Always as IPv6; a bit beside it says whether it was IPv4.
-fn ip(address: SocketAddr) -> [u64; 2] {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    };
-    halves(ip.to_bits())
+/// Writes the parts in the order in which [`Reader`] reads them.
+struct Writer {
+    words: [u64; WORDS],
+    at: usize,
 }
 
-fn address(ip: [u64; 2], port: u16, is_v4: bool) -> SocketAddr {
-    let ip = Ipv6Addr::from_bits(join(ip));
-    let ip = if is_v4 { ip.to_canonical() } else { IpAddr::V6(ip) };
-    SocketAddr::new(ip, port)
+impl Writer {
+    fn word(&mut self, word: u64) {
+        if let Some(place) = self.words.get_mut(self.at) {
+            *place = word;
+            self.at += 1;
+        }
+    }
+
+    fn wide(&mut self, wide: u128) {
+        self.word((wide >> 64) as u64);
+        self.word(wide as u64);
+    }
+
+    fn pair(&mut self, hi: u32, lo: u32) {
+        self.word(u64::from(hi) << 32 | u64::from(lo));
+    }
+
+    fn quarters(&mut self, [a, b, c, d]: [u16; 4]) {
+        self.pair(u32::from(a) << 16 | u32::from(b), u32::from(c) << 16 | u32::from(d));
+    }
+
+    fn small(&mut self, [a, b, c, d, e]: [u8; 5]) {
+        self.word(u64::from_be_bytes([a, b, c, d, e, 0, 0, 0]));
+    }
+
+    /// Always as IPv6; a bit beside the port says whether it was IPv4.
+    fn address(&mut self, address: SocketAddr) {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        self.wide(ip.to_bits());
+        self.pair(address.port().into(), address.is_ipv4().into());
+    }
+
+    fn source(&mut self, source: &Source, status: u16) {
+        self.address(source.address);
+        self.pair(source.service, status.into());
+        self.wide(u128::from_be_bytes(source.run));
+        self.pair(source.pid, source.uid);
+        self.wide(u128::from_be_bytes(source.process));
+    }
+
+    fn pick(&mut self, pick: Option<&Pick>) {
+        let nowhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        self.address(pick.map_or(nowhere, |pick| pick.address));
+        let Some(pick) = pick else {
+            self.at += 3;
+            return;
+        };
+        let choice = PICKED + u8::from(pick.reused) * REUSED;
+        self.pair(pick.service, pick.subset);
+        self.pair(pick.endpoint, u32::from(pick.ready) << 16 | u32::from(pick.of));
+        self.small([choice, pick.reason as u8, 0, 0, 0]);
+    }
+
+    fn steps(&mut self, steps: &Steps) {
+        let Steps { capture, head, route, balance, connect, app, response } = *steps;
+        for time in [capture, head, route, balance, connect, app, response] {
+            self.word(time);
+        }
+    }
 }
 
-const fn halves(value: u128) -> [u64; 2] {
-    [(value >> 64) as u64, value as u64]
-}
+struct Reader<'a>(std::slice::Iter<'a, u64>);
 
-const fn join([hi, lo]: [u64; 2]) -> u128 {
-    (hi as u128) << 64 | lo as u128
-}
+impl Reader<'_> {
+    fn word(&mut self) -> u64 {
+        self.0.next().copied().unwrap_or_default()
+    }
 
-const fn pair(hi: u32, lo: u32) -> u64 {
-    (hi as u64) << 32 | lo as u64
-}
+    fn wide(&mut self) -> u128 {
+        u128::from(self.word()) << 64 | u128::from(self.word())
+    }
 
-const fn split(word: u64) -> (u32, u32) {
-    ((word >> 32) as u32, word as u32)
-}
+    fn pair(&mut self) -> (u32, u32) {
+        let word = self.word();
+        ((word >> 32) as u32, word as u32)
+    }
 
-const fn quarters([a, b, c, d]: [u16; 4]) -> u64 {
-    (a as u64) << 48 | (b as u64) << 32 | (c as u64) << 16 | d as u64
-}
+    fn quarters(&mut self) -> [u16; 4] {
+        let word = self.word();
+        [(word >> 48) as u16, (word >> 32) as u16, (word >> 16) as u16, word as u16]
+    }
 
-const fn split_quarters(word: u64) -> [u16; 4] {
-    [(word >> 48) as u16, (word >> 32) as u16, (word >> 16) as u16, word as u16]
+    fn small(&mut self) -> [u8; 5] {
+        let [a, b, c, d, e, ..] = self.word().to_be_bytes();
+        [a, b, c, d, e]
+    }
+
+    fn address(&mut self) -> SocketAddr {
+        let ip = Ipv6Addr::from_bits(self.wide());
+        let (port, is_v4) = self.pair();
+        let ip = if is_v4 == 1 { ip.to_canonical() } else { IpAddr::V6(ip) };
+        SocketAddr::new(ip, port as u16)
+    }
+
+    fn source(&mut self) -> (Source, u16) {
+        let address = self.address();
+        let (service, status) = self.pair();
+        let run = self.wide().to_be_bytes();
+        let (pid, uid) = self.pair();
+        let process = self.wide().to_be_bytes();
+        (Source { address, service, run, pid, uid, process }, status as u16)
+    }
+
+    fn pick(&mut self) -> Option<Pick> {
+        let address = self.address();
+        let (service, subset) = self.pair();
+        let (endpoint, counts) = self.pair();
+        let [choice, reason, ..] = self.small();
+        let pick = Pick {
+            service,
+            subset,
+            endpoint,
+            address,
+            reason: numbered(&Reason::ALL, reason, Reason::RoundRobin),
+            ready: (counts >> 16) as u16,
+            of: counts as u16,
+            reused: choice & REUSED != 0,
+        };
+        (choice & PICKED != 0).then_some(pick)
+    }
+
+    fn steps(&mut self) -> Steps {
+        Steps {
+            capture: self.word(),
+            head: self.word(),
+            route: self.word(),
+            balance: self.word(),
+            connect: self.word(),
+            app: self.word(),
+            response: self.word(),
+        }
+    }
 }
 
 #[cfg(test)]

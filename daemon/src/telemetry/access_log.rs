@@ -130,8 +130,9 @@ impl Scribe {
                     Err(error) => warn!(%error, "the access log stays where it was"),
                 },
                 Ok(Order::Stop(done)) => {
-                    // Whoever asked may have given up waiting.
-                    drop(done.try_send(()));
+                    if done.try_send(()).is_err() {
+                        warn!("the access log ended later than waited for");
+                    }
                     return;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,

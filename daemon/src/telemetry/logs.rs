@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -36,7 +36,7 @@ pub(crate) struct Logs {
 pub(crate) enum LogError {
     #[error("cannot start the log's thread")]
     Thread(#[source] io::Error),
-    #[error("log.level {0} is not a filter")]
+    #[error("log.level {0}")]
     Filter(String),
 }
 
@@ -76,9 +76,7 @@ impl Drop for Logs {
 }
 
 fn parse(filter: &str) -> Result<Targets, LogError> {
-    filter
-        .parse()
-        .map_err(|_: tracing_subscriber::filter::ParseError| LogError::Filter(filter.to_owned()))
+    filter.parse().map_err(|error: ParseError| LogError::Filter(format!("{filter}: {error}")))
 }
 
 fn colour() -> bool {

@@ -18,16 +18,15 @@ impl Families {
         help: &str,
         samples: impl IntoIterator<Item = (Labels, u64)>,
     ) {
-        self.add(name, help, MetricType::COUNTER, samples, |metric, count| {
-            metric.set_counter(counter(count as f64));
-        });
+        let metrics = labelled(samples, |metric, count| metric.set_counter(counter(count as f64)));
+        self.add(name, help, MetricType::COUNTER, metrics);
     }
 
     /// A counter of seconds, without labels.
     pub(super) fn counter_seconds(&mut self, name: &str, help: &str, seconds: f64) {
-        self.add(name, help, MetricType::COUNTER, [(vec![], seconds)], |metric, seconds| {
-            metric.set_counter(counter(seconds));
-        });
+        let mut metric = Metric::default();
+        metric.set_counter(counter(seconds));
+        self.add(name, help, MetricType::COUNTER, vec![metric]);
     }
 
     pub(super) fn gauge(
@@ -36,11 +35,12 @@ impl Families {
         help: &str,
         samples: impl IntoIterator<Item = (Labels, f64)>,
     ) {
-        self.add(name, help, MetricType::GAUGE, samples, |metric, value| {
+        let metrics = labelled(samples, |metric, value| {
             let mut gauge = Gauge::default();
             gauge.set_value(value);
             metric.set_gauge(gauge);
         });
+        self.add(name, help, MetricType::GAUGE, metrics);
     }
 
     pub(super) fn histogram<'a>(
@@ -49,9 +49,8 @@ impl Families {
         help: &str,
         samples: impl IntoIterator<Item = (Labels, &'a Load)>,
     ) {
-        self.add(name, help, MetricType::HISTOGRAM, samples, |metric, load| {
-            metric.set_histogram(histogram(load));
-        });
+        let metrics = labelled(samples, |metric, load| metric.set_histogram(histogram(load)));
+        self.add(name, help, MetricType::HISTOGRAM, metrics);
     }
 
     /// By name, without the families that have no sample.
@@ -61,26 +60,26 @@ impl Families {
         self.0
     }
 
-    fn add<V>(
-        &mut self,
-        name: &str,
-        help: &str,
-        kind: MetricType,
-        samples: impl IntoIterator<Item = (Labels, V)>,
-        set: impl Fn(&mut Metric, V),
-    ) {
-        let metrics = samples.into_iter().map(|(labels, value)| {
-            let mut metric = Metric::from_label(labels.into_iter().map(pair).collect());
-            set(&mut metric, value);
-            metric
-        });
+    fn add(&mut self, name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) {
         let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());
         family.set_field_type(kind);
-        family.set_metric(metrics.collect());
+        family.set_metric(metrics);
         self.0.push(family);
     }
+}
+
+fn labelled<V>(
+    samples: impl IntoIterator<Item = (Labels, V)>,
+    set: impl Fn(&mut Metric, V),
+) -> Vec<Metric> {
+    let metrics = samples.into_iter().map(|(labels, value)| {
+        let mut metric = Metric::from_label(labels.into_iter().map(pair).collect());
+        set(&mut metric, value);
+        metric
+    });
+    metrics.collect()
 }
 
 fn counter(value: f64) -> Counter {

@@ -1,6 +1,6 @@
 //! One event as one line: a JSON object with typed fields, or text.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -142,8 +142,7 @@ fn text(level: Level, module: &str, fields: &Fields, colour: bool) -> String {
             | Value::Number(_)
             | Value::Array(_)
             | Value::Object(_) => {
-                // Writing to a string cannot fail.
-                drop(write!(line, "{value}"));
+                line.push_str(&value.to_string());
             }
         }
     }
