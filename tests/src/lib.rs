@@ -4,15 +4,20 @@
 //! run beside each other and the host's own traffic is never touched. [`Backend`]s are threads
 //! inside that namespace. A [`Probe`] is the captured client: a process started by `meshctl run`.
 
+pub mod attack;
 pub mod backend;
 pub mod captured;
 pub mod command;
+pub mod dns;
 pub mod host;
 pub mod load;
+pub mod mixed;
 pub mod netns;
 pub mod node;
+pub mod offline;
 pub mod probe;
 pub mod programs;
+pub mod schema;
 pub mod wait;
 pub mod wire;
 

@@ -28,6 +28,13 @@ pub enum Ask {
         bytes: u64,
         half_close: bool,
     },
+    /// Requests `from..to` of [`crate::mixed`] over one connection.
+    Mixed {
+        address: String,
+        host: String,
+        from: u64,
+        to: u64,
+    },
     /// The addresses of a name, by the C library.
     Resolve(String),
     /// Open this many connections and keep them until the next `Hold`.
@@ -54,9 +61,16 @@ impl From<&str> for Part {
 pub enum Answer {
     Exchanged(Exchanged),
     Loaded(Report),
-    Bulked { received: u64, digest: u64, sent_digest: u64, took_ms: u64 },
+    Bulked {
+        received: u64,
+        digest: u64,
+        sent_digest: u64,
+        took_ms: u64,
+    },
     Resolved(Vec<String>),
     Held(usize),
+    /// What differed.
+    Mixed(Vec<String>),
     Failed(String),
 }
 
@@ -90,6 +104,9 @@ pub fn carry_out(ask: Ask, held: &mut Vec<TcpStream>) -> Answer {
         Ask::Resolve(name) => (name.as_str(), 0)
             .to_socket_addrs()
             .map(|found| Answer::Resolved(found.map(|address| address.ip().to_string()).collect())),
+        Ask::Mixed { address, host, from, to } => {
+            crate::mixed::check(&address, &host, from, to).map(Answer::Mixed)
+        }
         Ask::Hold { address, count } => {
             held.clear();
             hold(&address, count, held)
