@@ -153,10 +153,11 @@ impl Node {
         lines[lines.len().saturating_sub(25)..].join("\n")
     }
 
-    /// Access log lines, parsed.
-    pub fn access_log(&self) -> Vec<serde_json::Value> {
+    /// Access log lines with this message, `request completed` for instance.
+    pub fn access_log(&self, message: &str) -> Vec<serde_json::Value> {
         let log = fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default();
-        log.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+        let lines = log.lines().map(|line| serde_json::from_str(line).expect("a JSON line"));
+        lines.filter(|line: &serde_json::Value| line["msg"] == message).collect()
     }
 
     /// Any command as this node's user would run it: in the namespace, with the node's socket.

@@ -81,7 +81,7 @@ fn failing_endpoint_leaves_and_returns_by_the_thresholds() {
     assert!(good.probes() > 3);
 }
 
-// covers: HEALTH-07 HEALTH-09
+// covers: HEALTH-07
 #[test]
 fn late_answer_is_a_failure() {
     needs_root!();

@@ -171,7 +171,7 @@ fn every_upstream_failure_has_its_status_and_its_reason() {
     drop(web);
     failed("/refused", "503");
     let statuses = eventually("four log lines", Duration::from_secs(5), || {
-        let log = node.access_log();
+        let log = node.access_log("request completed");
         let statuses: Vec<_> = log.iter().filter_map(|line| line["status"].as_u64()).collect();
         if statuses.len() >= 4 { Ok(statuses) } else { Err(format!("{log:?}")) }
     });
@@ -204,7 +204,7 @@ fn answer_cut_short_is_seen_as_cut() {
     let got = cli.exchange("web.mesh:80", vec![request.into()], 3_000);
     assert!(got.closed && got.text().ends_with("half"), "{}", got.text());
     let line = eventually("the log line", Duration::from_secs(5), || {
-        node.access_log().pop().ok_or("no line yet")
+        node.access_log("request completed").pop().ok_or("no line yet")
     });
     let text = line.to_string();
     assert!(text.contains("UC") || text.contains("reset"), "no reason: {text}");

@@ -75,7 +75,7 @@ fn acknowledged_revisions_survive_kill_9_at_any_moment() {
     assert!(acknowledged.len() > 12, "only {} applies", acknowledged.len());
 }
 
-// covers: REG-10 X-111
+// covers: REG-10
 #[test]
 fn everything_declared_is_there_after_a_restart() {
     needs_root!();
