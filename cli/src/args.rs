@@ -84,9 +84,9 @@ pub(crate) struct Change {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum DryRun {
-    /// Validate against the live mesh and print the difference
+    // Validated against the live mesh, which says what would change.
     Server,
-    /// Print the manifest this command stands for
+    // The manifest this command stands for.
     Client,
 }
 
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Run(command::run::Args),
     Route(command::route::Args),
     Split(command::split::Args),
+    Top(command::top::Args),
+    Stat(command::stat::Args),
+    Trace(command::trace::Args),
     Metrics(command::metrics::Args),
     Apply(command::apply::Args),
     Diff(command::diff::Args),

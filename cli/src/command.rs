@@ -14,12 +14,16 @@ pub(crate) mod files;
 pub(crate) mod get;
 pub(crate) mod history;
 pub(crate) mod metrics;
+pub(crate) mod numbers;
 pub(crate) mod object;
 pub(crate) mod register;
 pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod split;
+pub(crate) mod stat;
 pub(crate) mod status;
+pub(crate) mod top;
+pub(crate) mod trace;
 pub(crate) mod undo;
 pub(crate) mod version;
 pub(crate) mod wait;
@@ -39,6 +43,9 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<Exit, Fail
         Command::Run(args) => run::run(&args, context),
         Command::Route(args) => block_on(route::run(&args, context)),
         Command::Split(args) => block_on(split::run(&args, context)),
+        Command::Top(args) => block_on(top::run(&args, context)),
+        Command::Stat(args) => block_on(stat::run(&args, context)),
+        Command::Trace(args) => block_on(trace::run(&args, context)),
         Command::Metrics(_) => block_on(metrics::run(context)),
         Command::Apply(args) => block_on(apply::run(&args, context)),
         Command::Diff(args) => block_on(diff::run(&args, context)),

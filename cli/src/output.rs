@@ -21,11 +21,11 @@ use table::Table;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     Table,
-    /// The table with every column.
+    // The table with every column.
     Wide,
     Json,
     Yaml,
-    /// One KIND/NAME a line.
+    // One KIND/NAME a line.
     Name,
 }
 
@@ -224,8 +224,8 @@ fn show_failure(failure: &Failure, json: bool, paint: &Paint) {
             "error" => text.push_str(&format!("{} {line}\n", paint.tone(Tone::Bad, "error:"))),
             "" => text.push_str(&format!("       {line}\n")),
             label => {
-                let label = format!("{:<5}", format!("{label}:"));
-                text.push_str(&format!("  {}{line}\n", paint.tone(Tone::Dim, &label)));
+                let label = paint.tone(Tone::Dim, &format!("{label}:"));
+                text.push_str(&format!("  {label} {line}\n"));
             }
         }
     }

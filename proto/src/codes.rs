@@ -265,6 +265,9 @@ codes! {
     NOT_SENT "MESH1605" exit 3 "the request could not be sent"
         why "its URL, name or connection failed before any service was asked"
         fix "`meshctl get services` lists the names that resolve"
+    NO_ANSWER "MESH1606" exit 124 "the request had no answer in time"
+        why "`trace request` reached its --timeout before the whole answer had arrived"
+        fix "raise --timeout, or see where the time goes: `meshctl trace list --to NAME`"
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
     ("SETUP", &["status", "completion", "version", "help", "env"]),
     ("SERVICES", &["register", "deregister", "run"]),
     ("TRAFFIC", &["route", "split"]),
-    ("OBSERVE", &["metrics"]),
+    ("OBSERVE", &["top", "stat", "trace", "metrics"]),
     (
         "CONFIG",
         &["apply", "diff", "get", "describe", "delete", "wait", "export", "history", "undo"],

@@ -25,7 +25,7 @@ pub(crate) enum Mark {
 /// What one of the two output streams can show.
 pub(crate) struct Paint {
     colour: bool,
-    unicode: bool,
+    pub(crate) unicode: bool,
     /// Columns of the terminal; `None` when nobody looks at one.
     pub(crate) width: Option<usize>,
 }
