@@ -12,7 +12,7 @@ pub(super) const WORDS: usize = 38;
 pub(super) struct Span {
     /// In words since the ring was made.
     pub(super) position: u64,
-    /// Bytes; the path follows the host directly.
+    /// Bytes; the path follows the host.
     pub(super) host: u16,
     pub(super) path: u16,
 }

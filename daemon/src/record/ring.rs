@@ -72,7 +72,8 @@ impl Ring {
         slot.sequence.store(number * 2 + 1, Relaxed);
         self.claimed.store(position + span.words(), Relaxed);
         fence(Release);
-        self.write_text(position, host, path);
+        self.write_text(position, host);
+        self.write_text(position + words(host.len()), path);
         for (place, word) in slot.words.iter().zip(codec::encode(record, span)) {
             place.store(word, Relaxed);
         }
@@ -105,7 +106,8 @@ impl Ring {
         }
         let words = slot.words.each_ref().map(|word| word.load(Relaxed));
         let (record, span) = codec::decode(&words);
-        let mut text = self.read_text(span);
+        let host = self.read_text(span.position, span.host);
+        let path = self.read_text(span.path_position(), span.path);
         fence(Acquire);
         if slot.sequence.load(Relaxed) != whole {
             return None;
@@ -113,48 +115,43 @@ impl Ring {
         if self.claimed.load(Relaxed) - span.position > TEXT_WORDS {
             return Some(Entry { record, host: Vec::new(), path: Vec::new() });
         }
-        let path = text.split_off(text.len().min(usize::from(span.host)));
-        Some(Entry { record, host: text, path })
+        Some(Entry { record, host, path })
     }
 
-    fn write_text(&self, position: u64, host: &[u8], path: &[u8]) {
-        let mut word = [0; 8];
-        let mut filled = 0;
-        let mut at = position;
-        for &byte in host.iter().chain(path) {
-            if let Some(place) = word.get_mut(filled) {
-                *place = byte;
-            }
-            filled += 1;
-            if filled == word.len() {
-                self.store_text(at, word);
-                (word, filled, at) = ([0; 8], 0, at + 1);
+    /// Each text begins at a word of its own, so that whole words are copied.
+    fn write_text(&self, position: u64, text: &[u8]) {
+        let (whole, rest) = text.as_chunks::<8>();
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+        for (word, at) in whole.iter().chain([&last]).zip(position..) {
+            if let Some(place) = self.text.get((at % TEXT_WORDS) as usize) {
+                place.store(u64::from_ne_bytes(*word), Relaxed);
             }
         }
-        if filled > 0 {
-            self.store_text(at, word);
-        }
     }
 
-    fn store_text(&self, at: u64, word: [u8; 8]) {
-        if let Some(place) = self.text.get((at % TEXT_WORDS) as usize) {
-            place.store(u64::from_ne_bytes(word), Relaxed);
-        }
-    }
-
-    fn read_text(&self, span: Span) -> Vec<u8> {
-        let words = span.position..span.position + span.words();
-        let places = words.filter_map(|at| self.text.get((at % TEXT_WORDS) as usize));
+    fn read_text(&self, position: u64, length: u16) -> Vec<u8> {
+        let places = position..position + words(length.into());
+        let places = places.filter_map(|at| self.text.get((at % TEXT_WORDS) as usize));
         let mut text: Vec<u8> =
             places.flat_map(|place| place.load(Relaxed).to_ne_bytes()).collect();
-        text.truncate(usize::from(span.host) + usize::from(span.path));
+        text.truncate(length.into());
         text
     }
 }
 
+/// How many words a text takes; one is always there for what is left of it.
+const fn words(length: usize) -> u64 {
+    (length / 8 + 1) as u64
+}
+
 impl Span {
     fn words(self) -> u64 {
-        (u64::from(self.host) + u64::from(self.path)).div_ceil(8)
+        words(self.host.into()) + words(self.path.into())
+    }
+
+    fn path_position(self) -> u64 {
+        self.position + words(self.host.into())
     }
 }
 

@@ -197,3 +197,60 @@ impl Drop for Open {
         self.0.closed.add(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::config::MetricsCompat;
+    use crate::record::Flag;
+    use crate::telemetry::{Telemetry, testing};
+
+    // covers: MET-03, MET-11
+    #[test]
+    fn in_flight_is_right_whatever_ends_a_request() {
+        let telemetry = Telemetry::new(MetricsCompat::None);
+        let web = telemetry.shard().series(1, 0, 0);
+        let in_flight = || telemetry.totals().service(1).in_flight;
+        let held = web.begin();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _request = web.begin();
+            assert_eq!(in_flight(), 2);
+            panic!("in a request");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(in_flight(), 1);
+        drop(held);
+        assert_eq!(in_flight(), 0);
+    }
+
+    // covers: MET-04
+    #[test]
+    fn a_failed_request_counts_once_and_a_tcp_connection_is_no_request() {
+        let telemetry = Telemetry::new(MetricsCompat::None);
+        let web = telemetry.shard().series(1, 0, 0);
+        let failed = Record { flag: Flag::UpstreamTimeout, ..testing::answered(504, 1) };
+        web.finish(&failed);
+        web.finish(&Record { kind: Kind::Tcp, flag: Flag::UpstreamClosed, ..failed });
+        web.finish(&testing::answered(404, 1));
+        let seen = telemetry.totals().service(1);
+        assert_eq!((seen.requests, seen.failed, seen.errors.iter().sum::<u64>()), (2, 1, 2));
+        assert_eq!(seen.sent, 3 * failed.sent);
+    }
+
+    // covers: MET-07
+    #[test]
+    fn series_beyond_the_limit_are_counted_together() {
+        let telemetry = Telemetry::new(MetricsCompat::None);
+        let shard = telemetry.shard();
+        let requests = 3 * MAX_SERIES as u32;
+        for source in 0..requests {
+            shard.series(1, 0, source).finish(&testing::answered(200, 1));
+        }
+        let totals = telemetry.totals();
+        assert!(totals.statuses.len() <= MAX_SERIES + 1);
+        let counted: u64 = totals.loads.values().map(|load| load.requests).sum();
+        assert_eq!(counted, u64::from(requests));
+    }
+}

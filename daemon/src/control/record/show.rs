@@ -215,3 +215,36 @@ fn conditions(matches: &Matches) -> String {
     let query = matches.query.iter().map(named("query"));
     path.chain(method).chain(headers).chain(query).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Flag, Record, padded};
+    use crate::telemetry::testing;
+
+    #[test]
+    fn numbers_become_names_and_a_failure_has_its_code_and_reason() {
+        let names = Interner::new();
+        let snapshot = testing::snapshot(&names);
+        let identity = Identity {
+            node: "n1".to_owned(),
+            mesh: "home".to_owned(),
+            trust_domain: "home.mesh".to_owned(),
+        };
+        let plain = testing::answered(504, 48_600_000);
+        let id = |name| names.id(name);
+        let pick = plain.pick.map(|pick| Pick { service: id("web"), subset: id("v1"), ..pick });
+        let source = Source { service: id("cli"), run: padded(b"run-7f3a"), ..plain.source };
+        let service = id("web");
+        let record = Record { service, pick, source, flag: Flag::UpstreamTimeout, ..plain };
+        let entry = Entry { record, host: b"web.mesh".to_vec(), path: b"/v2/x".to_vec() };
+        let show = Show { snapshot: &snapshot, names: &names, identity: &identity, cgroup: "m" };
+        let shown = show.record(&entry);
+        let source = shown.source.unwrap();
+        assert_eq!(source.identity, "spiffe://home.mesh/ns/default/svc/cli");
+        assert_eq!((source.cgroup.as_str(), source.process.as_str()), ("m/run-7f3a.scope", "curl"));
+        assert_eq!((shown.flag.as_str(), shown.duration_us), ("UT", 48_600));
+        let balance = shown.steps.iter().find(|step| step.name == "balance").unwrap();
+        assert_eq!(balance.detail, "web, v1 -> n1/127.0.0.1:8080 (wrr 1 of 2 ready)");
+    }
+}
