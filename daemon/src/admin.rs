@@ -9,8 +9,6 @@ pub(crate) mod owner;
 mod stats;
 
 use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +28,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use self::guard::Refused;
-use self::owner::Owner;
 use crate::health::Board;
 use crate::state::{Interner, Published};
 use crate::telemetry::{Phase, Rates, Telemetry};
@@ -52,29 +49,6 @@ const INDEX: &str = "meshd
 /health            200 when serving, 503 when starting or draining (also /ready)
 /live              200 as long as meshd runs
 ";
-
-/// Why the endpoint could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BindError {
-    #[error("{address} is in use by {}", owner_text(owner.as_ref()))]
-    InUse { address: SocketAddr, owner: Option<Owner> },
-    #[error("cannot listen on {address}")]
-    Io { address: SocketAddr, source: io::Error },
-}
-
-fn owner_text(owner: Option<&Owner>) -> String {
-    owner.map_or_else(|| "another process".to_owned(), ToString::to_string)
-}
-
-pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| {
-        if source.kind() == io::ErrorKind::AddrInUse {
-            BindError::InUse { address, owner: owner::of_tcp(address) }
-        } else {
-            BindError::Io { address, source }
-        }
-    })
-}
 
 /// What the pages show.
 #[derive(Debug)]
