@@ -4,14 +4,31 @@
 //! is shared with another worker but the immutable snapshot. The way of one connection reads top
 //! to bottom in [`outbound::carry`].
 
+mod choice;
 mod clock;
+mod detect;
 mod http1;
+mod journal;
 mod listener;
+mod outbound;
+mod relay;
+mod scratch;
+mod splice;
+#[cfg(test)]
+mod stand;
+mod tcp;
 mod wheel;
+mod worker;
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 pub(crate) use listener::{BindError, Listeners, bind};
 
@@ -20,6 +37,7 @@ use crate::config;
 use crate::record::Rings;
 use crate::state::Published;
 use crate::telemetry::Telemetry;
+use worker::Reins;
 
 /// What every worker is given.
 #[derive(Clone, Debug)]
@@ -33,7 +51,16 @@ pub(crate) struct Parts {
 
 /// The running workers.
 #[derive(Debug)]
-pub(crate) struct Workers {}
+pub(crate) struct Workers {
+    threads: Vec<Thread>,
+    reins: Reins,
+}
+
+#[derive(Debug)]
+struct Thread {
+    ended: oneshot::Receiver<usize>,
+    thread: JoinHandle<()>,
+}
 
 impl Workers {
     /// Starts one thread per element of `listeners`; each accepts from then on.
@@ -41,20 +68,53 @@ impl Workers {
     /// # Errors
     /// No thread or runtime could be made.
     pub(crate) fn start(listeners: Vec<Listeners>, parts: &Parts) -> io::Result<Self> {
-        let _ = (listeners, parts);
-        Ok(Self {})
+        let reins = Reins::default();
+        let mut workers = Self { threads: Vec::new(), reins };
+        for (index, listeners) in listeners.into_iter().enumerate() {
+            let (end, ended) = oneshot::channel();
+            let (parts, reins) = (parts.clone(), workers.reins.clone());
+            let serve = move || {
+                let cut = worker::run(listeners, &parts, index, &reins).unwrap_or_else(|error| {
+                    tracing::error!(%error, worker = index, "a worker could not start");
+                    0
+                });
+                // Nobody waits when the daemon goes down without draining.
+                let _unawaited = end.send(cut);
+            };
+            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(serve)?;
+            workers.threads.push(Thread { ended, thread });
+        }
+        Ok(workers)
     }
 
     /// Open captured connections, all workers together.
     pub(crate) fn open(&self) -> usize {
-        0
+        self.reins.open.load(Relaxed)
     }
 
     /// Stops accepting, lets open requests and connections end for `grace`, then cuts the rest.
     ///
     /// Returns how many were cut. Dropping the future leaves the workers draining.
     pub(crate) async fn drain(self, grace: Duration) -> usize {
-        tokio::time::sleep(grace).await;
-        0
+        self.reins.stop.cancel();
+        let cut = self.reins.cut.clone();
+        let deadline = async {
+            sleep(grace).await;
+            cut.cancel();
+            pending().await
+        };
+        let all = async {
+            let mut cut = 0;
+            for Thread { ended, thread } in self.threads {
+                cut += ended.await.unwrap_or(0);
+                // It has sent its last word; a panic in it was reported where it happened.
+                let _reported = thread.join();
+            }
+            cut
+        };
+        tokio::select! {
+            cut = all => cut,
+            () = deadline => 0,
+        }
     }
 }

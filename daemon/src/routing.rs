@@ -19,13 +19,13 @@ pub(crate) struct Head<'a> {
     pub(crate) fields: &'a [Header<'a>],
 }
 
-/// The first rule that holds; `None` is answered with 404.
-pub(crate) fn choose<'r>(route: &'r HttpRoute, head: &Head<'_>) -> Option<&'r HttpRule> {
+/// The first rule that holds and its index; `None` is answered with 404.
+pub(crate) fn choose<'r>(route: &'r HttpRoute, head: &Head<'_>) -> Option<(usize, &'r HttpRule)> {
     if let [only] = route.rules.as_slice()
         && only.hostnames.is_empty()
         && only.matches.is_empty()
     {
-        return Some(only);
+        return Some((0, only));
     }
     let host = without_port(head.host);
     let (path, query) = match memchr::memchr(b'?', head.target) {
@@ -33,7 +33,7 @@ pub(crate) fn choose<'r>(route: &'r HttpRoute, head: &Head<'_>) -> Option<&'r Ht
         None => (head.target, &b""[..]),
     };
     let query = query.strip_prefix(b"?").unwrap_or_default();
-    route.rules.iter().find(|rule| {
+    route.rules.iter().enumerate().find(|(_, rule)| {
         (rule.hostnames.is_empty() || rule.hostnames.iter().any(|name| covers(name, host)))
             && rule.matches.hold(head, path, query)
     })
@@ -259,11 +259,7 @@ mod tests {
             target: words[2].as_bytes(),
             fields: &fields,
         };
-        let numbered = rules
-            .iter()
-            .enumerate()
-            .map(|(at, rule)| HttpRule { number: u16::try_from(at).unwrap(), ..rule.clone() });
-        let route = HttpRoute { rules: numbered.collect() };
-        choose(&route, &head).map(|rule| usize::from(rule.number))
+        let route = HttpRoute { rules: rules.to_vec() };
+        choose(&route, &head).map(|(index, _)| index)
     }
 }

@@ -28,6 +28,12 @@ struct Usage {
 }
 
 impl Published {
+    /// One that starts with `snapshot`.
+    #[cfg(test)]
+    pub(crate) fn of(snapshot: Snapshot) -> Self {
+        Self { newest: Arc::new(ArcSwap::from_pointee(snapshot)), ..Self::default() }
+    }
+
     pub(crate) fn newest(&self) -> Arc<Snapshot> {
         self.newest.load_full()
     }

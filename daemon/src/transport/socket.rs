@@ -148,14 +148,14 @@ impl Socket {
         let _gone = self.io.get_ref().shutdown(Shutdown::Write);
     }
 
-    /// Closes with a reset, so that the peer sees a failure and not an end.
-    pub(crate) fn reset(self) {
-        let _closed_anyway = SockRef::from(self.io.get_ref()).set_linger(Some(Duration::ZERO));
+    /// Something has come, or the end.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_read_ready(cx).map(|_ready| ())
     }
 
-    /// Where the connection was made to.
-    pub(crate) fn local(&self) -> io::Result<SocketAddr> {
-        self.io.get_ref().local_addr()
+    /// Makes the close a reset, so that the peer sees a failure and not an end.
+    pub(crate) fn reset_on_close(&self) {
+        let _closed_anyway = SockRef::from(self.io.get_ref()).set_linger(Some(Duration::ZERO));
     }
 }
 

@@ -3,9 +3,10 @@
 use super::chunk::{BadChunk, Chunked, Passed};
 
 /// Framing and progress of one body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Body {
     /// Complete, or none to begin with.
+    #[default]
     Done,
     /// Bytes still to come.
     Length(u64),

@@ -1,0 +1,169 @@
+//! The way of one captured connection, top to bottom: who calls and what it wanted, which
+//! protocol, then per request or connection route, balance, connect, carry, record.
+
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use futures_util::FutureExt as _;
+
+use super::clock::nanos;
+use super::detect::{self, Found};
+use super::worker::{Pinned, Worker};
+use super::{http1, tcp};
+use crate::capture::Origin;
+use crate::model::Compat;
+use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps, padded};
+use crate::state::{Destination, Snapshot};
+use crate::telemetry::Refusal;
+use crate::transport::Socket;
+
+/// Carries one accepted connection to its end.
+///
+/// Dropping the future closes it and leaves the record of what it was carrying.
+pub(super) async fn carry(worker: &Worker, stream: TcpStream, peer: SocketAddr) {
+    let Some((captured, socket)) = admit(worker, stream, peer) else { return };
+    let carried = AssertUnwindSafe(async {
+        match detect::protocol(worker, &captured, &socket).await {
+            Found::Http1(early) => http1::serve(worker, &captured, &socket, early).await,
+            Found::Opaque(opaque) => tcp::serve(worker, &captured, &socket, opaque).await,
+            Found::Nothing => false,
+        }
+    });
+    match carried.catch_unwind().await {
+        Ok(false) => {}
+        Ok(true) => socket.reset_on_close(),
+        Err(_panic) => {
+            tracing::error!(destination = %captured.record.destination, "a request panicked");
+            if captured.may_answer.get() {
+                http1::answer_panic(&socket);
+            }
+        }
+    }
+}
+
+/// One captured connection.
+#[derive(Debug)]
+pub(super) struct Captured {
+    /// What every record of this connection says.
+    pub(super) record: Record,
+    /// On the worker's clock.
+    pub(super) accepted: u64,
+    /// Inside an HTTP request whose client has not been sent anything.
+    pub(super) may_answer: Cell<bool>,
+    /// A record was begun: the time before the accept belongs to the first one only.
+    begun: Cell<bool>,
+    /// What the address stands for in the snapshot last used.
+    known: RefCell<(Pinned, Destination)>,
+}
+
+impl Captured {
+    /// The newest snapshot and what the destination stands for in it; `None` once it is gone.
+    pub(super) fn destination(&self, worker: &Worker) -> Option<(Pinned, Destination)> {
+        let newest = worker.snapshot();
+        let mut known = self.known.borrow_mut();
+        if !Rc::ptr_eq(&newest, &known.0) {
+            let destination = *newest.destinations.get(&self.record.destination)?;
+            *known = (newest, destination);
+        }
+        Some((Rc::clone(&known.0), known.1))
+    }
+
+    /// How strictly its service wants HTTP to be read.
+    pub(super) fn compat(&self, worker: &Worker) -> Compat {
+        self.destination(worker)
+            .and_then(|(pinned, at)| pinned.services.get(at.service).map(|s| s.compat))
+            .unwrap_or_default()
+    }
+
+    /// The start of the next record.
+    pub(super) fn next_record(&self) -> Record {
+        let mut record = self.record;
+        if self.begun.replace(true) {
+            record.steps.capture = 0;
+        }
+        record
+    }
+}
+
+/// Finds out where the connection wanted to go; closes and counts what was not captured, and
+/// what has come back to us through ourselves.
+fn admit(worker: &Worker, stream: TcpStream, peer: SocketAddr) -> Option<(Captured, Socket)> {
+    let accepted = worker.clock.now();
+    let local = stream.local_addr().ok()?;
+    let origin = match worker.origins.of(stream.as_fd(), peer, local) {
+        Ok(origin) => origin,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "refused");
+            worker.shard.refused(0, Refusal::Uncaptured);
+            return None;
+        }
+    };
+    let pinned = worker.snapshot();
+    let record = first_record(&pinned, &origin, peer);
+    let Some(&destination) = pinned.destinations.get(&origin.destination) else {
+        let service = service_of_vip(&pinned, origin.destination);
+        let why = service.map_or(Refusal::Uncaptured, |_| Refusal::UndeclaredPort);
+        worker.shard.refused(service.unwrap_or(0), why);
+        return None;
+    };
+    if origin.pid == std::process::id() || origin.destination == local {
+        let mut journal = super::journal::Journal::begin(worker, record, accepted);
+        journal.flag(Flag::Loop);
+        journal.finish(b"", b"");
+        return None;
+    }
+    let service = pinned.services.get(destination.service).map_or(0, |service| service.id);
+    let captured = Captured {
+        record: Record { service, ..record },
+        accepted,
+        may_answer: Cell::new(false),
+        begun: Cell::new(false),
+        known: RefCell::new((pinned, destination)),
+    };
+    Some((captured, Socket::accepted(stream).ok()?))
+}
+
+fn first_record(snapshot: &Snapshot, origin: &Origin, peer: SocketAddr) -> Record {
+    let workload = origin.cgroup.and_then(|cgroup| snapshot.workloads.get(&cgroup));
+    let source = Source {
+        address: peer,
+        service: workload.map_or(0, |workload| workload.id),
+        run: workload.map_or([0; 16], |workload| padded(workload.run.as_bytes())),
+        pid: origin.pid,
+        uid: origin.uid,
+        process: origin.process,
+    };
+    Record {
+        kind: Kind::Tcp,
+        protocol: Protocol::Tcp,
+        method: Method::None,
+        start: 0,
+        trace: 0,
+        span: 0,
+        request_id: 0,
+        source,
+        destination: origin.destination,
+        service: 0,
+        route: 0,
+        rule: 0,
+        rules: 0,
+        pick: None,
+        status: 0,
+        flag: Flag::None,
+        tries: 0,
+        sent: 0,
+        received: 0,
+        steps: Steps { capture: nanos(origin.connecting), ..Steps::default() },
+        generation: snapshot.generation,
+    }
+}
+
+/// The service whose virtual address this is, on a port it does not declare.
+fn service_of_vip(snapshot: &Snapshot, destination: SocketAddr) -> Option<u32> {
+    let ip = destination.ip();
+    let mut services = snapshot.services.iter();
+    services.find(|s| ip == s.vip4 || ip == s.vip6).map(|service| service.id)
+}

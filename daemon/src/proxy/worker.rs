@@ -1,0 +1,243 @@
+//! One worker: a thread with its own runtime, listeners, pool, counters and records.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::{Clock, Dice};
+use super::http1::Buffers;
+use super::listener::{Listener, Listeners, PAUSE, is_exhausted};
+use super::scratch::Scratch;
+use super::splice::Pipe;
+use super::wheel::Wheel;
+use super::{Parts, outbound};
+use crate::balance::Balancer;
+use crate::capture::Origins;
+use crate::config;
+use crate::record::Ring;
+use crate::state::{Reader, Snapshot};
+use crate::telemetry::{Refusal, Shard};
+use crate::transport::Pool;
+
+/// How often idle upstream connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The snapshot a request or connection was decided with; counted without atomics.
+pub(super) type Pinned = Rc<Arc<Snapshot>>;
+
+/// What every connection of the worker uses; never leaves its thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) config: config::Proxy,
+    pub(super) origins: Origins,
+    pub(super) shard: Shard,
+    pub(super) ring: Arc<Ring>,
+    pub(super) pool: Pool,
+    pub(super) wheel: Rc<Wheel>,
+    pub(super) clock: Clock,
+    pub(super) dice: Dice,
+    pub(super) balancer: RefCell<Balancer>,
+    pub(super) scratch: RefCell<Scratch>,
+    /// The head being written; empty between polls.
+    pub(super) out: RefCell<Vec<u8>>,
+    /// Memory of exchanges that are over, so that a request allocates nothing.
+    pub(super) spare: RefCell<Vec<Buffers>>,
+    /// Pipes not in use.
+    pub(super) pipes: RefCell<Vec<Pipe>>,
+    reader: RefCell<Reader>,
+    pinned: RefCell<Pinned>,
+    draining: Cell<bool>,
+    /// Open connections of this worker, and of all.
+    open: Cell<usize>,
+    everyones: Arc<AtomicUsize>,
+    closed: Notify,
+}
+
+/// What stops a worker, and how many connections all have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reins {
+    /// Accept no more.
+    pub(super) stop: CancellationToken,
+    /// End what is still open.
+    pub(super) cut: CancellationToken,
+    pub(super) open: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    fn new(parts: &Parts, index: usize, reins: &Reins) -> Option<Rc<Self>> {
+        let mut reader = parts.published.reader(format!("worker-{index}"));
+        let pinned = Rc::new(Arc::clone(reader.load()));
+        Some(Rc::new(Self {
+            pool: Pool::new(&parts.config),
+            config: parts.config.clone(),
+            origins: parts.origins.clone(),
+            shard: parts.telemetry.shard(),
+            ring: Arc::clone(parts.rings.workers().get(index)?),
+            wheel: Wheel::new(),
+            clock: Clock::new(),
+            dice: Dice::new(),
+            balancer: RefCell::default(),
+            scratch: RefCell::new(Scratch::new()),
+            out: RefCell::default(),
+            spare: RefCell::default(),
+            pipes: RefCell::default(),
+            reader: RefCell::new(reader),
+            pinned: RefCell::new(pinned),
+            draining: Cell::new(false),
+            open: Cell::new(0),
+            everyones: Arc::clone(&reins.open),
+            closed: Notify::new(),
+        }))
+    }
+
+    /// The newest snapshot, acknowledged as in use.
+    pub(super) fn snapshot(&self) -> Pinned {
+        let mut reader = self.reader.borrow_mut();
+        let newest = reader.load();
+        let mut pinned = self.pinned.borrow_mut();
+        if !Arc::ptr_eq(newest, &pinned) {
+            *pinned = Rc::new(Arc::clone(newest));
+        }
+        Rc::clone(&pinned)
+    }
+
+    /// No new request is taken; what is open ends as soon as it may.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Serves `listeners` until told to stop, then waits for open connections until `cut`.
+    /// Returns how many were cut.
+    async fn serve(self: &Rc<Self>, listeners: Vec<Listener>, reins: &Reins) -> usize {
+        let upkeep = Rc::clone(self);
+        let deadlines = Rc::clone(self);
+        let news = Rc::clone(self);
+        // These three live until the worker's `LocalSet` is dropped with it.
+        spawn_local(async move { deadlines.wheel.drive(&deadlines.clock).await });
+        spawn_local(async move { upkeep.sweep().await });
+        spawn_local(async move { news.follow().await });
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| {
+                let (worker, stop) = (Rc::clone(self), reins.stop.clone());
+                spawn_local(async move {
+                    stop.run_until_cancelled(worker.accept(&listener)).await;
+                    // What the kernel has already accepted for us is still served.
+                    worker.accept_waiting(&listener);
+                })
+            })
+            .collect();
+        for task in accepting {
+            // It can only fail by a panic, which the runtime has reported.
+            let _ended = task.await;
+        }
+        self.draining.set(true);
+        self.wheel.wake_all();
+        let all_closed = async {
+            while self.open.get() > 0 {
+                self.closed.notified().await;
+            }
+        };
+        reins.cut.run_until_cancelled(all_closed).await;
+        self.open.get()
+    }
+
+    async fn accept(self: &Rc<Self>, listener: &Listener) {
+        loop {
+            match poll_fn(|cx| listener.poll_accept(cx)).await {
+                Ok((stream, peer)) => self.take(stream, peer),
+                Err(error) if is_exhausted(&error) => {
+                    tracing::warn!(%error, "no descriptor for another connection");
+                    self.shard.refused(0, Refusal::Overload);
+                    sleep(PAUSE).await;
+                }
+                // The client is gone before we came to it.
+                Err(error) => tracing::debug!(%error, "accept failed"),
+            }
+        }
+    }
+
+    fn accept_waiting(self: &Rc<Self>, listener: &Listener) {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        while let std::task::Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut cx) {
+            self.take(stream, peer);
+        }
+    }
+
+    fn take(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        if self.everyones.load(Relaxed) >= self.config.max_connections {
+            self.shard.refused(0, Refusal::Overload);
+            return;
+        }
+        let open = Open::new(Rc::clone(self));
+        // Counted by `open`, told to end by the wheel, ended at last with the `LocalSet`.
+        spawn_local(async move { outbound::carry(&open.worker, stream, peer).await });
+    }
+
+    async fn sweep(&self) {
+        let mut ticks = interval(SWEEP);
+        loop {
+            ticks.tick().await;
+            self.pool.sweep();
+        }
+    }
+
+    /// Takes every new snapshot into use even when no request comes.
+    async fn follow(&self) {
+        let wake = self.reader.borrow().wake();
+        loop {
+            wake.changed().await;
+            self.snapshot();
+            self.pool.sweep();
+        }
+    }
+}
+
+/// One open connection, as long as its task lives.
+struct Open {
+    worker: Rc<Worker>,
+}
+
+impl Open {
+    fn new(worker: Rc<Worker>) -> Self {
+        worker.open.set(worker.open.get() + 1);
+        worker.everyones.fetch_add(1, Relaxed);
+        Self { worker }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.worker.open.set(self.worker.open.get().saturating_sub(1));
+        self.worker.everyones.fetch_sub(1, Relaxed);
+        self.worker.closed.notify_one();
+    }
+}
+
+/// The worker's thread: runs until it has drained. Returns how many connections were cut.
+pub(super) fn run(
+    listeners: Listeners,
+    parts: &Parts,
+    index: usize,
+    reins: &Reins,
+) -> io::Result<usize> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let cut = local.block_on(&runtime, async {
+        let listeners = listeners.serve()?;
+        let Some(worker) = Worker::new(parts, index, reins) else { return Ok(0) };
+        Ok(worker.serve(listeners, reins).await)
+    });
+    drop(local);
+    cut
+}
