@@ -10,16 +10,20 @@ mod core;
 mod endpoints;
 mod error;
 mod event;
+mod files;
+mod manifest;
 mod metrics;
 mod record;
 mod registry;
 mod run;
 mod socket;
 mod status;
+mod views;
 
 use std::sync::Arc;
 
 use mesh_proto::v1::event_service_server::EventServiceServer;
+use mesh_proto::v1::manifest_service_server::ManifestServiceServer;
 use mesh_proto::v1::metrics_service_server::MetricsServiceServer;
 use mesh_proto::v1::record_service_server::RecordServiceServer;
 use mesh_proto::v1::registry_service_server::RegistryServiceServer;
@@ -39,6 +43,7 @@ use crate::state::{Interner, Published, Store};
 use crate::telemetry::{Rates, Telemetry};
 use authorise::Gate;
 use core::Core;
+pub(crate) use files::Manifests;
 pub(crate) use run::workload;
 pub(crate) use socket::{BindError, Socket};
 
@@ -90,6 +95,10 @@ pub(crate) async fn serve(
 fn services(core: &Arc<Core>, stop: &CancellationToken) -> Routes {
     let Daemon { identity, published, names, telemetry, rates, .. } = &core.daemon;
     let registry = RegistryServiceServer::new(registry::Registry(Arc::clone(core)));
+    let manifests = manifest::Manifests { core: Arc::clone(core), stop: stop.clone() };
+    let manifests = ManifestServiceServer::new(manifests)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(usize::MAX);
     let records = record::Records {
         rings: core.daemon.rings.clone(),
         published: Arc::clone(published),
@@ -108,6 +117,7 @@ fn services(core: &Arc<Core>, stop: &CancellationToken) -> Routes {
     };
     let events = event::EventLog { events: telemetry.events.clone(), stop: stop.clone() };
     Routes::new(StatusServiceServer::new(status::Overview(Arc::clone(core))))
+        .add_service(manifests)
         .add_service(registry)
         .add_service(RunServiceServer::new(run::RunScopes(Arc::clone(core))))
         .add_service(RecordServiceServer::new(records))

@@ -16,6 +16,7 @@ pub(crate) use snapshot::{
 };
 pub(crate) use store::{
     Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Reversal,
-    RuntimeError, Store, UndoError, Unreadable, UpdateError, View, protocol,
+    RuntimeError, Store, UndoError, Unreadable, UpdateError, View, claimed_spec, protocol,
+    service_key, written_at, written_at_mut,
 };
 pub(crate) use vip::{NoFreeAddress, Vips};

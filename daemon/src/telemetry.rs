@@ -34,6 +34,14 @@ pub(crate) use totals::Totals;
 
 use crate::config::MetricsCompat;
 
+/// How often the files meshd keeps applied were read, by how it ended.
+#[derive(Debug, Default)]
+pub(crate) struct Reloads {
+    pub(crate) applied: AtomicU64,
+    /// Something in them was wrong: what was in force stayed.
+    pub(crate) rejected: AtomicU64,
+}
+
 /// The daemon's counters; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
@@ -41,6 +49,7 @@ pub(crate) struct Telemetry {
     books: Arc<Mutex<Vec<Arc<Book>>>>,
     pub(crate) events: Events,
     pub(crate) readiness: Readiness,
+    pub(crate) reloads: Arc<Reloads>,
     /// Lines of meshd's log that nobody took.
     pub(crate) log_lines_lost: Arc<AtomicU64>,
     /// Records that were overwritten before the access log read them.
@@ -54,6 +63,7 @@ impl Telemetry {
             books: Arc::default(),
             events: Events::new(),
             readiness: Readiness::default(),
+            reloads: Arc::default(),
             log_lines_lost: Arc::default(),
             access_log_lost: Arc::default(),
         }

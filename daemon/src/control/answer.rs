@@ -1,6 +1,6 @@
 //! What a change looks like to whoever asked for it.
 
-use mesh_proto::manifest::Key;
+use mesh_proto::manifest::{Key, diff};
 use mesh_proto::v1;
 
 use super::convert;
@@ -27,7 +27,7 @@ pub(super) fn one(
 
 /// A change with its diff.
 pub(super) fn line(change: &Change, detail: String) -> v1::ObjectChange {
-    let diff = String::new();
+    let diff = diff(change.before.as_ref(), change.after.as_ref());
     let line = convert::object_change(&change.key, convert::action(change), detail);
     v1::ObjectChange { diff, ..line }
 }

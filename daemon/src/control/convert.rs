@@ -1,7 +1,7 @@
 //! Where the API's messages and the daemon's own types meet, and nowhere else.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use mesh_proto::codes;
 use mesh_proto::manifest::{Key, is_name};
@@ -198,6 +198,14 @@ pub(super) fn time_text(unix_ms: u64) -> String {
     timestamp(unix_ms).to_string()
 }
 
-pub(super) fn age(time: SystemTime) -> Duration {
-    time.elapsed().unwrap_or_default()
+/// How long ago that was: `40s`, `4m`, `3h`, `2d`.
+pub(super) fn ago(unix_ms: u64) -> String {
+    let then = UNIX_EPOCH + Duration::from_millis(unix_ms);
+    let seconds = then.elapsed().unwrap_or_default().as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_proto::codes;
-use mesh_proto::v1;
+use mesh_proto::manifest::suggest;
+use mesh_proto::{codes, v1};
 
 use super::authorise::{Peer, Rules};
 use super::error::Failure;
@@ -71,7 +71,7 @@ impl Core {
             Failure::new(codes::SERVICE_NOT_FOUND, format!("there is no service \"{service}\""));
         let services: Vec<_> = declared.services().iter().map(ToString::to_string).collect();
         let name = service.to_string();
-        Err(match super::error::meant(&name, services.iter().map(String::as_str)) {
+        Err(match suggest(&name, services.iter().map(String::as_str)) {
             Some(meant) => failure.why(format!("did you mean \"{meant}\"?")),
             None => failure.why(codes::SERVICE_NOT_FOUND.why),
         }

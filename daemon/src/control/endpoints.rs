@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
-use mesh_proto::manifest::{self, Object, Protocol};
+use mesh_proto::manifest::{self, Endpoint as Written, Object, Protocol, ServiceSpec};
 
 use crate::health::Probed;
 use crate::model::{Health, ServiceName};
 use crate::registry::{Claim, ClaimKey};
-use crate::state::{Declared, Draft, Endpoint, Snapshot, protocol};
+use crate::state::{
+    Declared, Draft, Endpoint, Snapshot, claimed_spec, protocol, written_at, written_at_mut,
+};
 
 /// The endpoint of `service` at `address`.
 pub(super) fn at<'a>(
@@ -31,10 +33,7 @@ pub(super) fn existing_claim(draft: &Draft, key: &ClaimKey, node: &str) -> Optio
     let Object::Service(object) = &declared.service_object(&key.service)?.value else {
         return None;
     };
-    let written = object.spec.endpoints.iter().find(|written| {
-        SocketAddr::new(written.address, written.port) == key.address
-            && written.node.as_deref().is_none_or(|named| named == node)
-    })?;
+    let written = written_at(&object.spec, key.address, node)?;
     let service = snapshot.services.get(endpoint.service)?;
     let port = service.ports.get(endpoint.port)?;
     Some(Claim {
@@ -49,6 +48,37 @@ pub(super) fn existing_claim(draft: &Draft, key: &ClaimKey, node: &str) -> Optio
         compat: service.compat,
         owner_uid: declared.service_object(&key.service)?.origin.uid,
     })
+}
+
+/// Keeps `claim` where its endpoint is declared already: in a manifest, or as this node's claim.
+pub(super) fn put(draft: &mut Draft, claim: Claim, node: &str) {
+    let object = draft.declared().service_object(&claim.service).map(|held| held.value.clone());
+    if let Some(Object::Service(mut service)) = object
+        && let Some(written) = written_at_mut(&mut service.spec, claim.address, node)
+    {
+        let said = claimed_spec(&claim, node);
+        if let Some(claimed) = said.endpoints.first() {
+            *written = Written { node: written.node.clone(), ..claimed.clone() };
+        }
+        take_over(&mut service.spec, said);
+        draft.put(Object::Service(service));
+    } else {
+        draft.put_claim(claim);
+    }
+}
+
+/// Makes a manifest say of the service what a claim `said`.
+fn take_over(spec: &mut ServiceSpec, said: ServiceSpec) {
+    for port in said.ports {
+        match spec.ports.iter_mut().find(|known| known.port == port.port) {
+            Some(known) => known.protocol = port.protocol,
+            None => spec.ports.push(port),
+        }
+    }
+    if said.health.is_some() {
+        spec.health = said.health;
+    }
+    spec.compat = said.compat;
 }
 
 /// Another service of this node that has the same address.

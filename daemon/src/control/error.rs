@@ -151,11 +151,3 @@ impl From<UndoError> for Failure {
         }
     }
 }
-
-/// The name among `known` that `wrong` was probably meant to be.
-pub(super) fn meant<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const CLOSE: f64 = 0.7;
-    let scored = known.map(|name| (strsim::jaro_winkler(wrong, name), name));
-    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 >= CLOSE).then_some(best.1)
-}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_proto::manifest::{Key, Kind, Object};
+use mesh_proto::manifest::Object;
 use mesh_proto::v1::registry_service_server::RegistryService;
 use mesh_proto::{codes, v1};
 use tonic::{Request, Response, Status};
@@ -16,7 +16,7 @@ use super::error::Failure;
 use super::{answer, convert};
 use crate::model::ServiceName;
 use crate::registry::{ClaimKey, Registration};
-use crate::state::{Draft, Outcome};
+use crate::state::{Draft, Outcome, service_key};
 
 /// How long `register` waits for the first probe, to say how it went.
 const FIRST_PROBE: Duration = Duration::from_millis(300);
@@ -150,7 +150,7 @@ fn put(
         )
         .fix(format!("meshctl describe service/{}", key.service)));
     }
-    draft.put_claim(claim);
+    endpoints::put(draft, claim, node);
     Ok(())
 }
 
@@ -224,8 +224,4 @@ fn take(draft: &mut Draft, service: &ServiceName, wanted: &Wanted, node: &str) -
         draft.put(Object::Service(object));
     }
     removed
-}
-
-fn service_key(service: &ServiceName) -> Key {
-    Key { kind: Kind::Service, namespace: service.namespace.clone(), name: service.name.clone() }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Probed {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     endpoints: Mutex<HashMap<u32, watch::Sender<Option<Probed>>>>,
+    /// Counts changes of health.
+    news: watch::Sender<u64>,
 }
 
 impl Board {
@@ -42,9 +44,19 @@ impl Board {
     }
 
     pub(super) fn write(&self, endpoint: u32, probed: Probed) {
-        if let Some(last) = self.endpoints().get(&endpoint) {
-            last.send_replace(Some(probed));
+        let health = probed.health;
+        let before = match self.endpoints().get(&endpoint) {
+            Some(last) => last.send_replace(Some(probed)),
+            None => return,
+        };
+        if before.is_none_or(|before| before.health != health) {
+            self.news.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Changes whenever an endpoint's health does.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
     }
 
     pub(super) fn forget(&self, endpoint: u32) {

@@ -24,9 +24,9 @@ use tokio::time::timeout;
 use super::{Interner, Published, Snapshot, Vips, settle};
 use crate::intent::{Author, Delta, IntentStore, OpenError, Sqlite};
 
-pub(crate) use declared::{Declared, Held};
+pub(crate) use declared::{Declared, Held, service_key};
 pub(crate) use draft::Draft;
-pub(crate) use effective::protocol;
+pub(crate) use effective::{claimed_spec, protocol, written_at, written_at_mut};
 pub(crate) use history::{Past, Reversal, UndoError};
 pub(crate) use outcome::{
     Action, Change, Damage, Live, Mutation, Outcome, Unreadable, UpdateError,
@@ -39,6 +39,7 @@ const APPLIED_WITHIN: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(crate) struct Store {
+    node: String,
     published: Arc<Published>,
     writer: Mutex<Writer>,
     /// Revision of the newest snapshot, for whoever follows changes.
@@ -91,7 +92,9 @@ impl Store {
         let writer = Writer { log, declared: Arc::new(declared), runtime };
         let snapshot =
             writer.compile(&writer.declared, writer.generation(), &published.newest())?;
-        let store = Self { published, writer: Mutex::new(writer), news: watch::Sender::new(0) };
+        let node = writer.runtime.node.clone();
+        let news = watch::Sender::new(0);
+        let store = Self { node, published, writer: Mutex::new(writer), news };
         store.publish(snapshot);
         Ok(store)
     }
@@ -166,6 +169,11 @@ impl Store {
             return Err(UpdateError::NotLive { generation: outcome.generation, laggards });
         }
         Ok(())
+    }
+
+    /// This node's name.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
     }
 
     /// What is declared now, and the newest snapshot, which was compiled from it.

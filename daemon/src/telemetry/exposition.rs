@@ -61,6 +61,13 @@ impl Telemetry {
             "Records that were overwritten before the access log read them.",
             [(vec![], access_lost)],
         );
+        let reloads = [("applied", &self.reloads.applied), ("rejected", &self.reloads.rejected)];
+        out.counter(
+            "mesh_config_reloads_total",
+            "Times the manifest files were read, by whether they were applied or rejected.",
+            reloads
+                .map(|(result, count)| (vec![("result", result.to_owned())], count.load(Relaxed))),
+        );
         out.gauge(
             "mesh_config_generation",
             "Generation of the declared state that is in use.",

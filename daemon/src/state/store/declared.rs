@@ -1,6 +1,6 @@
 //! What is declared, as values, and its form in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesh_proto::manifest::{self, Object};
@@ -141,6 +141,24 @@ impl Declared {
         services
     }
 
+    /// Keys of every object there is, by whomever, in the order in which they are listed.
+    pub(crate) fn keys(&self) -> BTreeSet<manifest::Key> {
+        let services = self.services();
+        self.objects.keys().cloned().chain(services.iter().map(service_key)).collect()
+    }
+
+    /// How an object, and the claims of a service, came to be.
+    pub(crate) fn origins(&self, key: &manifest::Key) -> Vec<&Origin> {
+        let mut origins: Vec<_> =
+            self.objects.get(key).map(|held| &held.origin).into_iter().collect();
+        if key.kind == manifest::Kind::Service {
+            let name = ServiceName::new(&key.namespace, &key.name);
+            let claims = self.claims.iter().filter(|(claim, _)| claim.service == name);
+            origins.extend(claims.map(|(_, held)| &held.origin));
+        }
+        origins
+    }
+
     /// The operations that lead from `self` to `after`.
     pub(super) fn difference(&self, after: &Self) -> Vec<Op> {
         let objects = operations(
@@ -188,7 +206,7 @@ fn operations(
     changed.map(op).collect()
 }
 
-pub(super) fn service_key(service: &ServiceName) -> manifest::Key {
+pub(crate) fn service_key(service: &ServiceName) -> manifest::Key {
     manifest::Key {
         kind: manifest::Kind::Service,
         namespace: service.namespace.clone(),

@@ -1,9 +1,10 @@
 //! Objects as they take effect: a service's manifest together with this node's claims.
 //!
-//! Where both speak, the manifest's ports and health check win; an endpoint that is in both is the
-//! claim's, which is newer: applying a manifest takes over the claims of the endpoints it names.
+//! Where both speak, the manifest wins; applying one takes over the claims of the endpoints it
+//! names, and registering such an endpoint edits the manifest.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use mesh_proto::manifest::{
     Compat, Endpoint, HealthCheck, InitialHealth, Key, Kind, Metadata, Object, Protocol, Service,
@@ -12,7 +13,7 @@ use mesh_proto::manifest::{
 
 use super::Declared;
 use crate::model::{self, Declared as Speaks, Health, Probe, ServiceName};
-use crate::registry::Claim;
+use crate::registry::{Claim, ClaimKey};
 
 impl Declared {
     /// The object `key` as it takes effect on `node`.
@@ -39,10 +40,48 @@ impl Declared {
 
     /// Every object as it takes effect, in the order in which they are listed.
     pub(crate) fn all_effective(&self, node: &str) -> BTreeMap<Key, Object> {
-        let services = self.services().into_iter().map(|name| super::declared::service_key(&name));
-        let keys = self.objects.keys().cloned().chain(services);
+        let keys = self.keys().into_iter();
         keys.filter_map(|key| self.effective(&key, node).map(|object| (key, object))).collect()
     }
+
+    /// Labels of the endpoint at `address`.
+    pub(crate) fn labels(
+        &self,
+        service: &ServiceName,
+        address: SocketAddr,
+        node: &str,
+    ) -> BTreeMap<String, String> {
+        let object = self.service_object(service).map(|held| &held.value);
+        if let Some(Object::Service(object)) = object
+            && let Some(written) = written_at(&object.spec, address, node)
+        {
+            return written.labels.clone();
+        }
+        let key = ClaimKey { service: service.clone(), address };
+        self.claims.get(&key).map(|held| held.value.labels.clone()).unwrap_or_default()
+    }
+}
+
+/// The endpoint of a manifest at `address` of `node`.
+pub(crate) fn written_at<'a>(
+    spec: &'a ServiceSpec,
+    address: SocketAddr,
+    node: &str,
+) -> Option<&'a Endpoint> {
+    spec.endpoints.iter().find(|endpoint| is_at(endpoint, address, node))
+}
+
+pub(crate) fn written_at_mut<'a>(
+    spec: &'a mut ServiceSpec,
+    address: SocketAddr,
+    node: &str,
+) -> Option<&'a mut Endpoint> {
+    spec.endpoints.iter_mut().find(|endpoint| is_at(endpoint, address, node))
+}
+
+fn is_at(endpoint: &Endpoint, address: SocketAddr, node: &str) -> bool {
+    endpoint.node.as_deref().is_none_or(|named| named == node)
+        && SocketAddr::new(endpoint.address, endpoint.port) == address
 }
 
 fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
@@ -65,17 +104,17 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
         if spec.health.is_none() {
             spec.health = claim.health.as_ref().map(health);
         }
-        spec.endpoints.retain(|endpoint| !is_same(endpoint, claim, node));
-        spec.endpoints.push(endpoint(claim, node));
+        if written_at(spec, claim.address, node).is_none() {
+            spec.endpoints.push(endpoint(claim, node));
+        }
     }
     whole
 }
 
-/// Whether `endpoint` of a manifest is what `claim` is about.
-pub(crate) fn is_same(endpoint: &Endpoint, claim: &Claim, node: &str) -> bool {
-    endpoint.node.as_deref().is_none_or(|named| named == node)
-        && endpoint.address == claim.address.ip()
-        && endpoint.port == claim.address.port()
+/// What a manifest would say of this claim alone.
+pub(crate) fn claimed_spec(claim: &Claim, node: &str) -> ServiceSpec {
+    let service = Service { metadata: Metadata::new("", ""), spec: ServiceSpec::default() };
+    with_claims(&service, &[claim], node).spec
 }
 
 fn endpoint(claim: &Claim, node: &str) -> Endpoint {

@@ -86,6 +86,13 @@ impl Store {
         Ok(past)
     }
 
+    /// The change that made generation `at`, if it is still kept.
+    pub(crate) async fn entry(&self, at: u64) -> Option<Entry> {
+        let writer = self.writer.lock().await;
+        let log = writer.log.as_ref().ok()?;
+        log.deltas(at.checked_sub(1)?).ok()?.into_iter().next()
+    }
+
     /// What was declared after revision `at`.
     pub(crate) async fn at(&self, at: u64) -> Result<Arc<Declared>, UndoError> {
         let writer = self.writer.lock().await;
