@@ -44,7 +44,7 @@ use crate::telemetry::{Rates, Telemetry};
 use authorise::Gate;
 use core::Core;
 pub(crate) use files::Manifests;
-pub(crate) use run::workload;
+pub(crate) use run::{adopt, forget};
 pub(crate) use socket::{BindError, Socket};
 
 /// The largest manifest, 16 MiB of text, and its envelope.

@@ -1,20 +1,40 @@
-//! `RunService`: brings the calling process into the mesh.
+//! `RunService`: brings the calling process into the mesh, and forgets runs that ended.
 
 use std::sync::Arc;
 
 use mesh_proto::v1::run_service_server::RunService;
 use mesh_proto::{codes, v1};
+use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
+use tracing::warn;
 
 use super::authorise::Peer;
 use super::convert;
 use super::core::Core;
 use super::error::Failure;
-use crate::capture::{Run, RunError, Runs};
+use crate::capture::{EndedRun, Run, RunError, Runs};
 use crate::model::{ServiceName, Workload};
-use crate::state::Interner;
+use crate::state::{Interner, Store};
 
 pub(super) struct RunScopes(pub(super) Arc<Core>);
+
+/// Makes runs of an earlier daemon known again.
+pub(crate) async fn adopt(store: &Store, runs: &Runs) {
+    for run in runs.list() {
+        if let Err(error) = store.add_workload(run.cgroup_id, workload(&run)).await {
+            warn!(%error, run = run.id, "an adopted run is not known everywhere");
+        }
+    }
+}
+
+/// Forgets runs as they end; returns when nobody can report one any more.
+pub(crate) async fn forget(store: Arc<Store>, mut ended: mpsc::Receiver<EndedRun>) {
+    while let Some(run) = ended.recv().await {
+        if let Err(error) = store.remove_workload(run.cgroup_id).await {
+            warn!(%error, run = run.id, "an ended run is still known somewhere");
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl RunService for RunScopes {
@@ -85,7 +105,7 @@ impl RunScopes {
 }
 
 /// What the data plane knows of a run; the store gives it its number.
-pub(crate) fn workload(run: &Run) -> Workload {
+fn workload(run: &Run) -> Workload {
     Workload {
         id: Interner::NONE,
         label: run.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
