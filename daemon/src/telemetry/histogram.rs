@@ -49,25 +49,25 @@ pub(crate) fn bucket(nanos: u64) -> usize {
 }
 
 /// Counted latencies, added up from any number of shards or seconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Histogram {
+    /// Empty until something was counted: most rows of most seconds are.
     counts: Vec<u64>,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { counts: vec![0; BUCKETS] }
-    }
 }
 
 impl Histogram {
     pub(crate) fn add(&mut self, bucket: usize, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.counts.resize(BUCKETS, 0);
         if let Some(place) = self.counts.get_mut(bucket) {
             *place += count;
         }
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
+        self.counts.resize(self.counts.len().max(other.counts.len()), 0);
         for (place, count) in self.counts.iter_mut().zip(&other.counts) {
             *place += count;
         }
@@ -79,14 +79,15 @@ impl Histogram {
 
     /// Every bucket that grew since `earlier`, and by how much.
     pub(crate) fn grown_since(&self, earlier: &Self) -> impl Iterator<Item = (usize, u64)> {
-        let pairs = self.counts.iter().zip(&earlier.counts).enumerate();
-        pairs.map(|(at, (now, then))| (at, now.saturating_sub(*then))).filter(|&(_, by)| by > 0)
+        let before = |at: usize| earlier.counts.get(at).copied().unwrap_or_default();
+        let counts = self.counts.iter().enumerate();
+        counts.map(move |(at, now)| (at, now.saturating_sub(before(at)))).filter(|&(_, by)| by > 0)
     }
 
     /// Upper bound in seconds, and how many were no longer than it.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         (FIRST_EXPORTED..=LAST_EXPORTED).filter_map(|at| {
-            let below = self.counts.get(..at * PARTS)?.iter().sum();
+            let below = self.counts.iter().take(at * PARTS).sum();
             Some((*BOUNDS.get(at)? as f64 / 1e9, below))
         })
     }
