@@ -8,6 +8,7 @@ mod canonical;
 mod check;
 pub mod diff;
 pub mod duration;
+pub mod edit;
 mod error;
 mod http;
 mod kind;
@@ -33,11 +34,10 @@ pub use http::{
 };
 pub use kind::{GATEWAY_GROUP, Kind};
 pub use object::{DEFAULT_NAMESPACE, Key, Metadata, Object};
-pub use parse::parse;
+pub use parse::{parse, validate};
 pub use pattern::full_regex;
 pub use retry::{Retry, status_codes};
 pub use route::{BackendRef, ParentRef, TcpRoute, TcpRouteSpec, TcpRule};
-pub use rules::validate;
 pub use service::{
     Compat, Endpoint, HealthCheck, InitialHealth, Protocol, Service, ServicePort, ServiceSpec,
     SubsetSelector,

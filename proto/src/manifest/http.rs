@@ -61,6 +61,18 @@ pub struct HttpMatch {
     pub query_params: Vec<ValueMatch>,
 }
 
+impl HttpMatch {
+    /// Whether every request fits, as with the `PathPrefix /` that Kubernetes adds.
+    #[must_use]
+    pub fn is_unconditional(&self) -> bool {
+        let any_path = |path: &PathMatch| path.kind == PathKind::PathPrefix && path.value == "/";
+        self.path.as_ref().is_none_or(any_path)
+            && self.method.is_none()
+            && self.headers.is_empty()
+            && self.query_params.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathMatch {
     #[serde(rename = "type", default)]

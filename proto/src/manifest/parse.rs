@@ -6,7 +6,7 @@ use super::check::Checker;
 use super::error::{ManifestError, Problem};
 use super::suggest::{list, suggest};
 use super::tree::{Content, Documents, MOST_TEXT, Node, Place};
-use super::{Key, Kind, Object, canonical, rules, shape};
+use super::{Key, Kind, Object, canonical, rules, shape, to_yaml};
 use crate::codes;
 use crate::v1::Document;
 
@@ -26,6 +26,28 @@ pub fn parse(documents: &[Document]) -> Result<Vec<Object>, Vec<ManifestError>> 
         reading.circles();
     }
     if reading.errors.is_empty() { Ok(reading.objects) } else { Err(reading.errors) }
+}
+
+/// Validates objects that no text was written for (an edit made them), and routes of `all` there
+/// will be.
+///
+/// # Errors
+/// Everything a text with these objects would be refused for; errors have a path, no position.
+pub fn validate<'a>(
+    changed: impl IntoIterator<Item = &'a Object>,
+    all: impl IntoIterator<Item = &'a Object>,
+) -> Result<(), Vec<ManifestError>> {
+    let mut reading = Reading::default();
+    for object in changed {
+        reading.text(&Document { file: String::new(), text: to_yaml(object) });
+    }
+    if let Some((_, problem)) = rules::circle(all) {
+        reading.error("", Place::default(), problem);
+    }
+    for error in &mut reading.errors {
+        (error.line, error.column) = (0, 0);
+    }
+    if reading.errors.is_empty() { Ok(()) } else { Err(reading.errors) }
 }
 
 #[derive(Default)]

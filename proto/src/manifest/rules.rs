@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::Object;
-use super::error::{ManifestError, Problem};
+use super::error::Problem;
 use crate::codes;
 
 pub(super) use circle::circle;
@@ -21,20 +21,6 @@ pub(super) fn problems(object: &Object) -> Vec<Problem> {
         Object::HttpRoute(route) => route::http(route),
         Object::TcpRoute(route) => route::tcp(route),
     }
-}
-
-/// Validates objects that an edit made, and what they are together with `all` there will be.
-///
-/// # Errors
-/// Everything that is wrong. There is no text, so errors have a path and no position.
-pub fn validate<'a>(
-    changed: impl IntoIterator<Item = &'a Object>,
-    all: impl IntoIterator<Item = &'a Object>,
-) -> Result<(), Vec<ManifestError>> {
-    let alone = changed.into_iter().flat_map(problems);
-    let problems = alone.chain(circle(all).map(|(_, problem)| problem));
-    let errors: Vec<_> = problems.map(|problem| problem.at("", 0, 0)).collect();
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// One problem for every value that was there before.
