@@ -10,6 +10,7 @@ pub mod diff;
 pub mod duration;
 pub mod edit;
 mod error;
+mod explain;
 mod http;
 mod kind;
 mod object;
@@ -19,6 +20,7 @@ mod retry;
 mod route;
 mod rules;
 mod scalar;
+mod schema;
 mod service;
 mod shape;
 mod suggest;
@@ -28,6 +30,7 @@ mod yaml;
 
 pub use diff::diff;
 pub use error::ManifestError;
+pub use explain::{Unexplained, explain};
 pub use http::{
     HttpMatch, HttpRoute, HttpRouteSpec, HttpRule, PathKind, PathMatch, Timeouts, ValueKind,
     ValueMatch,
@@ -38,6 +41,7 @@ pub use parse::{parse, validate};
 pub use pattern::full_regex;
 pub use retry::{Retry, status_codes};
 pub use route::{BackendRef, ParentRef, TcpRoute, TcpRouteSpec, TcpRule};
+pub use schema::{schema, schema_names};
 pub use service::{
     Compat, Endpoint, HealthCheck, InitialHealth, Protocol, Service, ServicePort, ServiceSpec,
     SubsetSelector,
