@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::worker::{Pinned, Worker};
-use crate::record::{Flag, Pick, Record, Steps};
+use crate::record::{Flag, Kind, Pick, Record, Steps};
 use crate::telemetry::{EndpointSeries, InFlight, Series};
 
 /// A record in the making. [`Self::finish`] writes it; dropped without, it is written as
@@ -17,7 +17,8 @@ pub(super) struct Journal<'w> {
     /// End of the last step, on the worker's clock.
     last: u64,
     open: bool,
-    in_flight: Option<(Rc<Series>, InFlight)>,
+    series: Option<Rc<Series>>,
+    in_flight: Option<InFlight>,
     carrying: Option<Carrying>,
 }
 
@@ -27,7 +28,7 @@ struct Carrying {
     pinned: Pinned,
     endpoint: usize,
     series: Rc<EndpointSeries>,
-    _in_flight: InFlight,
+    _in_flight: Option<InFlight>,
 }
 
 impl<'w> Journal<'w> {
@@ -41,6 +42,7 @@ impl<'w> Journal<'w> {
             started: start,
             last: start,
             open: true,
+            series: None,
             in_flight: None,
             carrying: None,
         }
@@ -48,7 +50,8 @@ impl<'w> Journal<'w> {
 
     /// The request is known to be for this series.
     pub(super) fn count_in(&mut self, series: &Rc<Series>) {
-        self.in_flight = Some((Rc::clone(series), series.begin()));
+        self.series = Some(Rc::clone(series));
+        self.in_flight = self.is_request().then(|| series.begin());
     }
 
     /// The step that `step` picks out ends at `now`.
@@ -64,7 +67,7 @@ impl<'w> Journal<'w> {
         let Some(chosen) = pinned.endpoints.get(endpoint) else { return };
         chosen.live.in_flight.fetch_add(1, Relaxed);
         let series = self.worker.pool.series(chosen, &self.worker.shard);
-        let in_flight = series.begin();
+        let in_flight = self.is_request().then(|| series.begin());
         let pinned = Rc::clone(pinned);
         self.carrying = Some(Carrying { pinned, endpoint, series, _in_flight: in_flight });
     }
@@ -77,6 +80,11 @@ impl<'w> Journal<'w> {
     /// When it began, on the worker's clock.
     pub(super) const fn started(&self) -> u64 {
         self.started
+    }
+
+    /// A TCP connection is none: it is counted as open instead.
+    fn is_request(&self) -> bool {
+        self.record.kind == Kind::Http
     }
 
     pub(super) const fn is_open(&self) -> bool {
@@ -125,11 +133,12 @@ impl<'w> Journal<'w> {
         if let Some(endpoint) = self.release() {
             endpoint.finish(&self.record);
         }
-        let counted = self.in_flight.take();
-        let series = counted.as_ref().map(|(series, _)| Rc::clone(series)).unwrap_or_else(|| {
+        let in_flight = self.in_flight.take();
+        let series = self.series.take().unwrap_or_else(|| {
             self.worker.shard.series(self.record.service, 0, self.record.source.service)
         });
         series.finish(&self.record);
+        drop(in_flight);
         self.worker.ring.push(&self.record, host, path);
     }
 }
