@@ -7,6 +7,7 @@ mod format;
 mod queue;
 
 use std::io::{self, IsTerminal as _};
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -58,7 +59,16 @@ pub(crate) fn init(config: &Log, lost: Arc<AtomicU64>) -> Result<Logs, LogError>
     let logger = tracing_subscriber::registry().with(filter).with(lines);
     // Only a test starts a second daemon in one process; the first log then serves both.
     drop(logger.try_init());
+    std::panic::set_hook(Box::new(log_panic));
     Ok(Logs { queue, filter: handle })
+}
+
+/// In place of the standard hook, whose lines are not of our format.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let text = panic.payload_as_str().unwrap_or("of another type");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    tracing::error!(place, thread = thread.name().unwrap_or_default(), "panic: {text}");
 }
 
 impl Logs {
