@@ -18,6 +18,8 @@ mod registry;
 mod run;
 mod socket;
 mod status;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use std::sync::Arc;
