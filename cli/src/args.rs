@@ -93,6 +93,7 @@ pub(crate) enum DryRun {
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Status(command::status::Args),
+    Demo(command::demo::Args),
     Completion(command::completion::Args),
     Version(command::version::Args),
     Env(command::env::Args),

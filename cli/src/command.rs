@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod change;
 pub(crate) mod completion;
 pub(crate) mod delete;
+pub(crate) mod demo;
 pub(crate) mod deregister;
 pub(crate) mod describe;
 pub(crate) mod diff;
@@ -35,6 +36,7 @@ use crate::error::{Exit, Failure};
 pub(crate) fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Status(_) => block_on(status::run(context)),
+        Command::Demo(args) => demo::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
         Command::Version(_) => block_on(version::run(context)),
         Command::Env(_) => block_on(env::run(context)),

@@ -11,7 +11,7 @@ pub(crate) const CALL_LIMIT: &str = "call-limit";
 pub(crate) const OWN_TIMEOUT: &str = "own-timeout";
 
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
-    ("SETUP", &["status", "completion", "version", "help", "env"]),
+    ("SETUP", &["status", "demo", "completion", "version", "help", "env"]),
     ("SERVICES", &["register", "deregister", "run"]),
     ("TRAFFIC", &["route", "split"]),
     ("OBSERVE", &["top", "stat", "trace", "metrics"]),
