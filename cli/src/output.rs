@@ -11,6 +11,7 @@ pub(crate) mod table;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 use mesh_proto::codes;
+use mesh_proto::manifest::json_to_yaml;
 use serde_json::Value;
 
 use crate::error::{Exit, Failure};
@@ -126,7 +127,7 @@ impl Output {
             return filter.apply(document)?.iter().try_for_each(|line| self.line(line));
         }
         match self.format {
-            Format::Yaml => self.text(&yaml(document)?),
+            Format::Yaml => self.text(&json_to_yaml(document)),
             Format::Json | Format::Table | Format::Wide | Format::Name => {
                 self.line(&format!("{document:#}"))
             }
@@ -142,7 +143,7 @@ impl Output {
             return filter.apply(document)?.iter().try_for_each(|line| self.line(line));
         }
         match self.format {
-            Format::Yaml => self.text(&format!("---\n{}", yaml(document)?)),
+            Format::Yaml => self.text(&format!("---\n{}", json_to_yaml(document))),
             Format::Json | Format::Table | Format::Wide | Format::Name => {
                 self.line(&document.to_string())
             }
@@ -250,9 +251,4 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 /// Ends the command successfully: whoever read the output had enough.
 fn reader_gone() -> Failure {
     Failure::told("", Exit::DONE, "")
-}
-
-fn yaml(document: &Value) -> Result<String, Failure> {
-    let text = serde_saphyr::to_string(document);
-    text.map_err(|error| Failure::new(&codes::LOCAL, error.to_string()))
 }
