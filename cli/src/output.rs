@@ -9,7 +9,9 @@ pub(crate) mod paint;
 pub(crate) mod table;
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::time::Duration;
 
+use indicatif::ProgressBar;
 use mesh_proto::codes;
 use mesh_proto::manifest::json_to_yaml;
 use serde_json::Value;
@@ -181,6 +183,17 @@ impl Output {
         if !self.quiet {
             complain(&format!("{line}\n"));
         }
+    }
+
+    /// Something that turns while the user waits; only for somebody who is looking.
+    pub(crate) fn spinner(&self, what: String) -> ProgressBar {
+        let watched = io::stderr().is_terminal() && !self.quiet && std::env::var_os("CI").is_none();
+        if !watched {
+            return ProgressBar::hidden();
+        }
+        let spinner = ProgressBar::new_spinner().with_message(what);
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        spinner
     }
 
     pub(crate) fn warn(&self, line: &str) {
