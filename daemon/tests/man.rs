@@ -17,7 +17,8 @@ fn the_man_page_of_meshd_is_what_its_flags_say() {
 }
 
 fn page() -> String {
-    let man = Man::new(meshd::Flags::command()).title("MESHD").section("8").date("").manual("meshctl");
+    let man =
+        Man::new(meshd::Flags::command()).title("MESHD").section("8").date("").manual("meshctl");
     let mut text = Vec::new();
     man.render_title(&mut text).unwrap();
     man.render_name_section(&mut text).unwrap();

@@ -17,7 +17,10 @@ pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
     ("OBSERVE", &["top", "stat", "trace", "metrics"]),
     (
         "CONFIG",
-        &["apply", "diff", "lint", "get", "describe", "delete", "wait", "export", "explain", "history", "undo"],
+        &[
+            "apply", "diff", "lint", "get", "describe", "delete", "wait", "export", "explain",
+            "history", "undo",
+        ],
     ),
 ];
 

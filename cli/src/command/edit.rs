@@ -4,7 +4,9 @@ use mesh_proto::codes::{self, Code};
 use mesh_proto::manifest::edit::{self, EditError};
 use mesh_proto::manifest::{Kind, ManifestError, Object, parse, to_yaml_stream};
 use mesh_proto::v1::health_check::Probe;
-use mesh_proto::v1::{Document, EditRouteRequest, ExportRequest, HealthCheck, RegisterRequest, SplitRequest};
+use mesh_proto::v1::{
+    Document, EditRouteRequest, ExportRequest, HealthCheck, RegisterRequest, SplitRequest,
+};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
@@ -20,7 +22,11 @@ pub(crate) fn no_manifest(command: &str) -> Failure {
 /// Every mistake as a line of its own, the first one's hint as the fix.
 pub(crate) fn refused(errors: &[ManifestError]) -> Failure {
     let code = errors.first().map_or(codes::SYNTAX, |error| error.code);
-    let of = if errors.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", errors.len()) };
+    let of = if errors.len() == 1 {
+        "1 mistake".to_owned()
+    } else {
+        format!("{} mistakes", errors.len())
+    };
     let message = match errors {
         [error] => error.to_string(),
         _ => format!("{of} in the manifests"),
@@ -28,7 +34,9 @@ pub(crate) fn refused(errors: &[ManifestError]) -> Failure {
     let mut failure = Failure::new(&Code { exit: 2, ..code }, message);
     match errors {
         [error] => failure = failure.why(&error.why),
-        several => failure = several.iter().fold(failure, |failure, error| failure.why(error.to_string())),
+        several => {
+            failure = several.iter().fold(failure, |failure, error| failure.why(error.to_string()))
+        }
     }
     match errors.first() {
         Some(error) if !error.hint.is_empty() => failure.fix(&error.hint),
@@ -54,10 +62,7 @@ pub(crate) async fn show_route(
 }
 
 /// `split --dry-run=client`.
-pub(crate) async fn show_split(
-    request: &SplitRequest,
-    context: &Context,
-) -> Result<Exit, Failure> {
+pub(crate) async fn show_split(request: &SplitRequest, context: &Context) -> Result<Exit, Failure> {
     let live = live(context).await;
     let (namespace, service) = (&request.namespace, &request.service);
     let tcp = edit::tcp_route_of(&live, namespace, service).map_err(unedited)?;
@@ -91,10 +96,7 @@ fn unedited(error: EditError) -> Failure {
 }
 
 /// `register --dry-run=client`: the service with this one endpoint.
-pub(crate) fn show_endpoint(
-    request: &RegisterRequest,
-    context: &Context,
-) -> Result<Exit, Failure> {
+pub(crate) fn show_endpoint(request: &RegisterRequest, context: &Context) -> Result<Exit, Failure> {
     let text = service(request).to_string();
     let document = Document { file: format!("service/{}", request.service), text };
     show_documents(&[document], context)

@@ -62,7 +62,9 @@ fn code(topic: &str) -> Result<Answer, Failure> {
     Ok(Answer {
         document: document(code),
         names: vec![(*name).to_owned()],
-        human: Human::Text(format!("{name}: {title}\n  why:  {why}\n  fix:  {fix}\n  exit: {exit}\n")),
+        human: Human::Text(format!(
+            "{name}: {title}\n  why:  {why}\n  fix:  {fix}\n  exit: {exit}\n"
+        )),
     })
 }
 
@@ -91,11 +93,15 @@ fn unknown(unexplained: &Unexplained) -> Failure {
         Unexplained::Kind { meant, word } => {
             let meant = meant.map(str::to_owned);
             let close = || did_you_mean(word, Kind::ALL.iter().map(|kind| kind.short()));
-            (meant.map(|meant| format!("did you mean \"{meant}\"?")).or_else(close), "meshctl explain service")
+            (
+                meant.map(|meant| format!("did you mean \"{meant}\"?")).or_else(close),
+                "meshctl explain service",
+            )
         }
-        Unexplained::Field { meant, .. } => {
-            (meant.map(|meant| format!("did you mean \"{meant}\"?")), "meshctl explain KIND   (lists its fields)")
-        }
+        Unexplained::Field { meant, .. } => (
+            meant.map(|meant| format!("did you mean \"{meant}\"?")),
+            "meshctl explain KIND   (lists its fields)",
+        ),
     };
     let failure = match meant {
         Some(meant) => failure.why(meant),

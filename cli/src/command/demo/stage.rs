@@ -178,7 +178,8 @@ impl Stage {
             return Ok(());
         };
         if let Ok(pid) = i32::try_from(meshd.id()) {
-            drop(kill(Pid::from_raw(pid), Signal::SIGTERM));
+            // It may have ended by itself; then there is nobody to tell.
+            kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
         }
         let deadline = Instant::now() + STOP_PATIENCE;
         while Instant::now() < deadline {

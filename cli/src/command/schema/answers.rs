@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-const CHANGE: &str = "kind:string namespace:string name:string action:string detail:string diff:string";
+const CHANGE: &str =
+    "kind:string namespace:string name:string action:string detail:string diff:string";
 const STATS: &str = "rps:number success:number? p50Ms:number? p95Ms:number? p99Ms:number? \
     open:integer receivedBytesPerSec:number sentBytesPerSec:number connectionsPerSec:number \
     requestsTotal:integer errorsTotal:integer";
@@ -21,20 +22,36 @@ const HISTORY: &str = "generation:integer time:string? user:string uid:integer p
     commandLine:string reason:string changes:array";
 
 pub(super) const NAMES: [&str; 10] = [
-    "ChangeList", "DiffList", "Error", "HistoryList", "MetricsFrame", "RecordList", "RunList",
-    "Status", "Trace", "Version",
+    "ChangeList",
+    "DiffList",
+    "Error",
+    "HistoryList",
+    "MetricsFrame",
+    "RecordList",
+    "RunList",
+    "Status",
+    "Trace",
+    "Version",
 ];
 
 /// The schema of one of [`NAMES`], in any letter case.
 pub(super) fn schema(name: &str) -> Option<Value> {
     let name = NAMES.iter().find(|known| known.eq_ignore_ascii_case(name))?;
     let mut schema = match *name {
-        "ChangeList" => listed(CHANGE, "generation:integer live:object? undo:integer? warnings:array"),
+        "ChangeList" => {
+            listed(CHANGE, "generation:integer live:object? undo:integer? warnings:array")
+        }
         "DiffList" => listed(CHANGE, "generation:integer"),
         "HistoryList" => listed(HISTORY, ""),
         "RecordList" => listed(RECORD, ""),
-        "RunList" => listed("apiVersion:string kind:string metadata:object spec:object status:object", ""),
-        "Error" => with(object(""), "error", object("code:string? message:string why:array fix:array exit:integer")),
+        "RunList" => {
+            listed("apiVersion:string kind:string metadata:object spec:object status:object", "")
+        }
+        "Error" => with(
+            object(""),
+            "error",
+            object("code:string? message:string why:array fix:array exit:integer"),
+        ),
         "Version" => with(object("daemon:object?"), "client", object("version:string")),
         "Status" => status(),
         "MetricsFrame" => metrics(),
