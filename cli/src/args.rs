@@ -93,12 +93,8 @@ pub(crate) enum DryRun {
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Status(command::status::Args),
-    Demo(command::demo::Args),
     Completion(command::completion::Args),
     Version(command::version::Args),
-    Schema(command::schema::Args),
-    Lint(command::lint::Args),
-    Explain(command::explain::Args),
     Env(command::env::Args),
     Register(command::register::Args),
     Deregister(command::deregister::Args),

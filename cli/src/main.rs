@@ -7,8 +7,6 @@ mod complete;
 mod context;
 mod error;
 mod output;
-#[cfg(test)]
-mod pages;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

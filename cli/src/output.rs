@@ -9,11 +9,8 @@ pub(crate) mod paint;
 pub(crate) mod table;
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
-use std::time::Duration;
 
-use indicatif::ProgressBar;
 use mesh_proto::codes;
-use mesh_proto::manifest::json_to_yaml;
 use serde_json::Value;
 
 use crate::error::{Exit, Failure};
@@ -129,7 +126,7 @@ impl Output {
             return filter.apply(document)?.iter().try_for_each(|line| self.line(line));
         }
         match self.format {
-            Format::Yaml => self.text(&json_to_yaml(document)),
+            Format::Yaml => self.text(&yaml(document)?),
             Format::Json | Format::Table | Format::Wide | Format::Name => {
                 self.line(&format!("{document:#}"))
             }
@@ -145,7 +142,7 @@ impl Output {
             return filter.apply(document)?.iter().try_for_each(|line| self.line(line));
         }
         match self.format {
-            Format::Yaml => self.text(&format!("---\n{}", json_to_yaml(document))),
+            Format::Yaml => self.text(&format!("---\n{}", yaml(document)?)),
             Format::Json | Format::Table | Format::Wide | Format::Name => {
                 self.line(&document.to_string())
             }
@@ -183,17 +180,6 @@ impl Output {
         if !self.quiet {
             complain(&format!("{line}\n"));
         }
-    }
-
-    /// Something that turns while the user waits; only for somebody who is looking.
-    pub(crate) fn spinner(&self, what: String) -> ProgressBar {
-        let watched = io::stderr().is_terminal() && !self.quiet && std::env::var_os("CI").is_none();
-        if !watched {
-            return ProgressBar::hidden();
-        }
-        let spinner = ProgressBar::new_spinner().with_message(what);
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        spinner
     }
 
     pub(crate) fn warn(&self, line: &str) {
@@ -264,4 +250,9 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 /// Ends the command successfully: whoever read the output had enough.
 fn reader_gone() -> Failure {
     Failure::told("", Exit::DONE, "")
+}
+
+fn yaml(document: &Value) -> Result<String, Failure> {
+    let text = serde_saphyr::to_string(document);
+    text.map_err(|error| Failure::new(&codes::LOCAL, error.to_string()))
 }

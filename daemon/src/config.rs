@@ -6,7 +6,7 @@
 mod flags;
 mod raw;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use raw::Raw;
 /// Everything meshd may be told; each module gets its own part.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub(crate) file: Option<PathBuf>,
+    flags: Flags,
     pub(crate) identity: Identity,
     pub(crate) state_dir: PathBuf,
     /// Files and folders of manifests kept applied: at start, on SIGHUP and when they change.
@@ -186,8 +186,13 @@ impl Config {
         let raw = written.clone().unwrap_or_default();
         let mut config = Self::check(flags.over(raw))?;
         config.origins = raw::origins(written.as_ref(), file.as_deref(), flags);
-        config.file = file;
+        config.flags = flags.clone();
         Ok(config)
+    }
+
+    /// The settings as they are now, under the flags of the start.
+    pub(crate) fn reload(&self) -> Result<Self, InvalidConfig> {
+        Self::load(&self.flags)
     }
 
     fn check(raw: Raw) -> Result<Self, InvalidConfig> {
@@ -207,7 +212,7 @@ impl Config {
         let capture = raw.capture.check(cgroup)?;
         let proxy = raw.proxy.check(capture.mark_own, default_workers())?;
         Ok(Self {
-            file: None,
+            flags: Flags::default(),
             identity: Identity { node, mesh: raw.mesh, trust_domain },
             state_dir: raw.state_dir,
             manifests: raw.manifests,
@@ -257,9 +262,4 @@ fn host_name() -> String {
 
 fn default_workers() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
-
-/// A loopback or unspecified address with this port, for listeners of both families.
-pub(crate) const fn any_v4(port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
 }

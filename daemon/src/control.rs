@@ -31,13 +31,14 @@ use mesh_proto::v1::record_service_server::RecordServiceServer;
 use mesh_proto::v1::registry_service_server::RegistryServiceServer;
 use mesh_proto::v1::run_service_server::RunServiceServer;
 use mesh_proto::v1::status_service_server::StatusServiceServer;
+use tokio::sync::Mutex;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
-use crate::capture::{self, Runs};
+use crate::capture::{self, Capture, Runs};
 use crate::config;
 use crate::health::Board;
 use crate::record::Rings;
@@ -69,8 +70,20 @@ pub(crate) struct Daemon {
     pub(crate) cgroup: String,
     /// `None` where the host has no cgroup2.
     pub(crate) runs: Option<Runs>,
-    /// `None` until capture is installed.
-    pub(crate) capture: Box<dyn Fn() -> Option<capture::Status> + Send + Sync>,
+    pub(crate) capture: CaptureSlot,
+}
+
+/// Empty until capture is installed, and again once it is removed.
+pub(crate) type CaptureSlot = Arc<Mutex<Option<Capture>>>;
+
+impl Daemon {
+    /// The default where nothing is captured, yet or any more.
+    async fn capture_status(&self) -> capture::Status {
+        match self.capture.lock().await.as_ref() {
+            Some(capture) => capture.status().await,
+            None => capture::Status::default(),
+        }
+    }
 }
 
 /// Answers calls on `socket` until `stop`, then lets running calls end.

@@ -11,16 +11,13 @@ pub(crate) const CALL_LIMIT: &str = "call-limit";
 pub(crate) const OWN_TIMEOUT: &str = "own-timeout";
 
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
-    ("SETUP", &["status", "demo", "completion", "version", "help", "schema", "env"]),
+    ("SETUP", &["status", "completion", "version", "help", "env"]),
     ("SERVICES", &["register", "deregister", "run"]),
     ("TRAFFIC", &["route", "split"]),
     ("OBSERVE", &["top", "stat", "trace", "metrics"]),
     (
         "CONFIG",
-        &[
-            "apply", "diff", "lint", "get", "describe", "delete", "wait", "export", "explain",
-            "history", "undo",
-        ],
+        &["apply", "diff", "get", "describe", "delete", "wait", "export", "history", "undo"],
     ),
 ];
 

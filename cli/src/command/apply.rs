@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let documents = args.files.read()?;
     if args.change.dry_run == Some(DryRun::Client) {
-        return super::edit::show_documents(&documents, context);
+        return Err(super::edit::no_manifest("apply"));
     }
     let client = context.client().await?;
     let request = ApplyRequest {

@@ -82,12 +82,12 @@ impl RunScopes {
             core.daemon.store.remove_workload(run.cgroup_id).await.ok();
             return Err(failure);
         }
-        let capture = (core.daemon.capture)();
+        let capture = core.daemon.capture_status().await;
         Ok(v1::StartRunResponse {
             identity: service.map(|service| self.identity(&service)).unwrap_or_default(),
             id: run.id,
             cgroup: run.cgroup,
-            backend: capture.map_or("none", |capture| capture.backend).to_owned(),
+            backend: capture.backend.to_owned(),
         })
     }
 

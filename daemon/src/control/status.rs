@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
 use super::core::Core;
+use crate::capture;
 use crate::health::Board;
 use crate::state::{Snapshot, View};
 use crate::telemetry::{Phase, process};
@@ -76,7 +77,8 @@ impl Overview {
                 fix: "meshctl explain MESH1303".to_owned(),
             })
             .collect();
-        problems.extend(self.capture_problems());
+        let capture = daemon.capture_status().await;
+        problems.extend(capture_problems(&capture));
         problems.extend(unready(&snapshot, &daemon.board));
         v1::GetStatusResponse {
             version: VERSION.to_owned(),
@@ -89,7 +91,7 @@ impl Overview {
             generation: snapshot.generation,
             resident_bytes: usage.map_or(0, |usage| usage.resident),
             cpu: busy.map_or(0.0, |busy| busy.as_secs_f64() / CPU_SAMPLE.as_secs_f64()),
-            capture: Some(self.capture(&snapshot)),
+            capture: Some(self.capture(capture, &snapshot)),
             traffic: Some(self.traffic()),
             problems,
             read_only: damage.is_some(),
@@ -97,9 +99,8 @@ impl Overview {
         }
     }
 
-    fn capture(&self, snapshot: &Snapshot) -> v1::CaptureStatus {
+    fn capture(&self, capture: capture::Status, snapshot: &Snapshot) -> v1::CaptureStatus {
         let daemon = &self.0.daemon;
-        let capture = (daemon.capture)().unwrap_or_default();
         let own = snapshot.endpoints.iter().filter(|at| at.node == daemon.identity.node).count();
         let backend = if capture.backend.is_empty() { "none" } else { capture.backend };
         v1::CaptureStatus {
@@ -111,15 +112,6 @@ impl Overview {
             local_endpoints: u32::try_from(own).unwrap_or(u32::MAX),
             fail_mode: "open".to_owned(),
         }
-    }
-
-    fn capture_problems(&self) -> impl Iterator<Item = v1::Problem> {
-        let problems = (self.0.daemon.capture)().unwrap_or_default().problems;
-        problems.into_iter().map(|summary| v1::Problem {
-            id: "capture/armed".to_owned(),
-            summary,
-            fix: String::new(),
-        })
     }
 
     fn traffic(&self) -> v1::Traffic {
@@ -149,6 +141,14 @@ fn unready(snapshot: &Snapshot, board: &Board) -> Vec<v1::Problem> {
         });
     }
     problems
+}
+
+fn capture_problems(capture: &capture::Status) -> impl Iterator<Item = v1::Problem> {
+    capture.problems.iter().map(|summary| v1::Problem {
+        id: "capture/armed".to_owned(),
+        summary: summary.clone(),
+        fix: String::new(),
+    })
 }
 
 fn own_pid() -> i32 {

@@ -291,7 +291,7 @@ fn daemon(dir: &Path) -> Daemon {
         telemetry,
         cgroup: "control-test.slice".to_owned(),
         runs: None,
-        capture: Box::new(|| None),
+        capture: Arc::default(),
     }
 }
 

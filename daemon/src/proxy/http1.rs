@@ -16,7 +16,6 @@ mod ids;
 mod reply;
 mod request;
 mod response;
-mod retry;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -94,18 +93,12 @@ async fn carry(client: &Client<'_>, exchange: &mut Exchange<'_>) -> After {
         {
             return refuse(client, exchange, refusal).await;
         }
-        exchange.arm(&client.timer, exchange.journal.last());
         let answered = poll_fn(|cx| exchange.poll_answer(cx, client.socket, &client.timer)).await;
         match answered {
             Ok(response) => break response,
-            Err(Failure::Unanswered) if exchange.revive() => {}
-            Err(Failure::Unanswered) if !exchange.may_retry(None) => {
+            Err(Failure::Stale) if exchange.try_again() => {}
+            Err(Failure::Stale) => {
                 return refuse(client, exchange, Refusal::upstream_closed()).await;
-            }
-            Err(Failure::Retry | Failure::Unanswered) => {
-                if let Err(refusal) = exchange.retry().await {
-                    return refuse(client, exchange, refusal).await;
-                }
             }
             Err(Failure::Refuse(refusal)) => return refuse(client, exchange, refusal).await,
             Err(Failure::ClientGone) => return gone(client, exchange),
@@ -160,8 +153,7 @@ async fn refuse(client: &Client<'_>, exchange: &mut Exchange<'_>, refusal: Refus
     let old_client = exchange.journal.record.protocol == Protocol::Http10;
     let mut made = [0; 36];
     let asked = exchange.asked(b"");
-    // An endpoint that breaks the protocol may have been made to: nothing more is read here.
-    let close = !asked.keep_alive || refusal.flag == Flag::UpstreamProtocol;
+    let close = !asked.keep_alive;
     let id = exchange.journal.record.request_id;
     let reply = Reply {
         close,

@@ -22,10 +22,8 @@ const MAX_INTERIM: u32 = 64;
 pub(super) enum Failure {
     /// Nothing of an answer was sent: the client gets ours.
     Refuse(Refusal),
-    /// The connection ended before it answered anything.
-    Unanswered,
-    /// The route wants another attempt.
-    Retry,
+    /// The connection from the pool was dead; the request may go out once more.
+    Stale,
     ClientGone,
     /// The answer has begun and cannot be completed.
     Cut(Flag),
@@ -58,16 +56,11 @@ impl Exchange<'_> {
                 }
                 Poll::Ready(_) => {
                     let silent = self.answer.inbox.is_empty() && self.interim == 0;
-                    return Poll::Ready(Err(if silent { Failure::Unanswered } else { closed() }));
+                    return Poll::Ready(Err(if silent { Failure::Stale } else { closed() }));
                 }
                 Poll::Pending => {
                     let limit = ready!(self.poll_deadline(cx, timer));
-                    let refusal = self.too_late(limit);
-                    let total = self.worker.clock.now() >= self.deadline;
-                    return Poll::Ready(Err(match limit {
-                        Limit::Request if !total && self.may_retry(None) => Failure::Retry,
-                        _ => Failure::Refuse(refusal),
-                    }));
+                    return Poll::Ready(Err(Failure::Refuse(self.too_late(limit))));
                 }
             }
         }
@@ -171,9 +164,6 @@ impl Exchange<'_> {
         if response.status == 101 && !may_upgrade {
             return Err(bad_answer("101 to a request that asked for no upgrade"));
         }
-        if self.may_retry(Some(response.status)) {
-            return Err(Failure::Retry);
-        }
         self.journal.step(worker.clock.now(), |steps| &mut steps.app);
         self.answer.body = response.body;
         self.answer.reframe = response.reframe;
@@ -194,7 +184,7 @@ impl Exchange<'_> {
             self.arm(timer, self.worker.clock.now());
         }
         ready!(timer.poll_expired(cx));
-        let reached = self.worker.clock.now() >= self.deadline.min(self.attempt_deadline);
+        let reached = self.worker.clock.now() >= self.deadline;
         Poll::Ready(if reached { Limit::Request } else { Limit::Idle })
     }
 
@@ -203,7 +193,7 @@ impl Exchange<'_> {
         let config = &self.worker.config;
         let stall =
             if self.upload.body.is_done() { config.response_stall } else { config.body_stall };
-        timer.set(self.deadline.min(self.attempt_deadline).min(now + nanos(stall)));
+        timer.set(self.deadline.min(now + nanos(stall)));
     }
 
     fn too_late(&self, limit: Limit) -> Refusal {

@@ -120,6 +120,7 @@ impl<'w> Client<'w> {
             exchange.skip_body(scratch, length);
             return Some(Next::Refused(exchange, refusal));
         }
+        exchange.arm(&self.timer, exchange.journal.last());
         Some(Next::Request(exchange))
     }
 

@@ -1,0 +1,282 @@
+//! The start: every step that can refuse comes before the first that changes the host.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use mesh_proto::codes;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use super::ports::Ports;
+use super::{StartError, follow};
+use crate::admin::Admin;
+use crate::capture::{self, CaptureError, Prepared, Runs};
+use crate::config::Config;
+use crate::control;
+use crate::health::{self, Board, Dialer};
+use crate::proxy::{self, Workers};
+use crate::record::Rings;
+use crate::state::{Interner, Published, Store, Vips};
+use crate::telemetry::logs::Logs;
+use crate::telemetry::{AccessLog, Phase, Rates, Telemetry};
+
+/// A running daemon.
+pub(super) struct Daemon {
+    pub(super) config: Config,
+    pub(super) logs: Logs,
+    pub(super) telemetry: Telemetry,
+    pub(super) access_log: Option<AccessLog>,
+    pub(super) manifests: control::Manifests,
+    pub(super) workers: Workers,
+    pub(super) capture: control::CaptureSlot,
+    pub(super) runs: Option<Runs>,
+    /// Ends every task of the control runtime.
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    /// Last: while it is held no other daemon takes this state, cgroup or namespace.
+    pub(super) _claim: capture::Claim,
+}
+
+/// What the steps of the start share.
+struct Parts {
+    names: Interner,
+    published: Arc<Published>,
+    store: Arc<Store>,
+    telemetry: Telemetry,
+    rings: Rings,
+    rates: Rates,
+    board: Arc<Board>,
+    capture: control::CaptureSlot,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Daemon {
+    /// Starts everything; capture last.
+    pub(super) async fn start(
+        config: Config,
+        telemetry: Telemetry,
+        logs: Logs,
+    ) -> Result<Self, StartError> {
+        let probed = Prepared::probe(&config.capture).await;
+        let prepared = probed.map_err(|error| capture_refused(&error))?;
+        state_folder(&config.state_dir)?;
+        let claim = claim(&config)?;
+        let ports = Ports::open(&config).await?;
+        let parts = Parts::open(&config, telemetry)?;
+        let access_log = parts.access_log(&config)?;
+        let runs = parts.runs(&config).await;
+        let workers = Workers::start(ports.captured, &parts.proxy(&config, &prepared))
+            .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
+        parts.start_tasks(&config, &prepared, ports.dns);
+        parts.serve_api(ports.api, &config, runs.clone());
+        parts.serve_admin(ports.admin);
+        let reader = parts.published.reader("capture");
+        let installed = prepared.install(reader).await.map_err(|error| capture_refused(&error))?;
+        ready(&config, &installed.status().await);
+        *parts.capture.lock().await = Some(installed);
+        let (store, telemetry) = (Arc::clone(&parts.store), parts.telemetry.clone());
+        let manifests = control::Manifests::new(config.manifests.clone(), store, telemetry);
+        manifests.reload().await;
+        parts.tasks.spawn(manifests.clone().watch(parts.stop.clone()));
+        parts.telemetry.readiness.enter(Phase::Serving);
+        let Parts { telemetry, capture, stop, tasks, .. } = parts;
+        Ok(Self {
+            config,
+            logs,
+            telemetry,
+            access_log,
+            manifests,
+            workers,
+            capture,
+            runs,
+            stop,
+            tasks,
+            _claim: claim,
+        })
+    }
+}
+
+impl Parts {
+    fn open(config: &Config, telemetry: Telemetry) -> Result<Self, StartError> {
+        let names = Interner::new();
+        let published = Arc::new(Published::default());
+        let vips = Vips {
+            base4: config.capture.vip4.base,
+            prefix4: config.capture.vip4.prefix,
+            base6: config.capture.vip6.base,
+        };
+        let (folder, node) = (&config.state_dir, &config.identity.node);
+        let store = Store::open(folder, node, vips, names.clone(), Arc::clone(&published))
+            .map_err(|error| StartError::caused(codes::STATE_CORRUPT, &error))?;
+        Ok(Self {
+            names,
+            published,
+            store: Arc::new(store),
+            rings: Rings::new(config.proxy.workers.get()),
+            rates: Rates::new(telemetry.clone()),
+            telemetry,
+            board: Arc::default(),
+            capture: Arc::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    fn access_log(&self, config: &Config) -> Result<Option<AccessLog>, StartError> {
+        let lost = Arc::clone(&self.telemetry.access_log_lost);
+        AccessLog::start(&config.access_log, &self.rings, self.names.clone(), lost)
+            .map_err(|error| StartError::caused(codes::INVALID_SETTING, &error))
+    }
+
+    fn proxy(&self, config: &Config, prepared: &Prepared) -> proxy::Parts {
+        proxy::Parts {
+            config: config.proxy.clone(),
+            published: Arc::clone(&self.published),
+            origins: prepared.origins(),
+            telemetry: self.telemetry.clone(),
+            rings: self.rings.clone(),
+        }
+    }
+
+    /// Opens the run scopes and takes over those a killed daemon left; `None` where none can be.
+    async fn runs(&self, config: &Config) -> Option<Runs> {
+        let (runs, ended) = match Runs::open(&config.capture) {
+            Ok(opened) => opened,
+            Err(error) => {
+                warn!(%error, "no run can be started on this host");
+                return None;
+            }
+        };
+        control::adopt(&self.store, &runs).await;
+        let (watched, stop) = (runs.clone(), self.stop.clone());
+        self.tasks.spawn(async move { watched.watch(stop).await });
+        let forget = control::forget(Arc::clone(&self.store), ended);
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(forget));
+        Some(runs)
+    }
+
+    fn start_tasks(&self, config: &Config, prepared: &Prepared, dns: capture::dns::Sockets) {
+        let events = self.telemetry.events.clone();
+        let checker = health::Checker {
+            board: Arc::clone(&self.board),
+            dialer: Dialer::new(config.proxy.mark),
+            report: Box::new(move |transition| follow::health_changed(&events, transition)),
+        };
+        let health = self.published.reader("health");
+        self.tasks.spawn(health::run(health, checker, self.stop.clone()));
+        let server = capture::dns::Server {
+            origins: prepared.origins(),
+            reader: self.published.reader("dns"),
+            names: self.names.clone(),
+            mark: config.capture.mark_own,
+        };
+        self.tasks.spawn(capture::dns::serve(dns, server, self.stop.clone()));
+        self.tasks.spawn(self.rates.clone().run(self.stop.clone()));
+        self.tasks.spawn(follow::addresses(Arc::clone(&self.store), self.stop.clone()));
+    }
+
+    fn serve_admin(&self, listener: TcpListener) {
+        let admin = Admin {
+            telemetry: self.telemetry.clone(),
+            rates: self.rates.clone(),
+            published: Arc::clone(&self.published),
+            names: self.names.clone(),
+            checks: Arc::clone(&self.board),
+        };
+        self.tasks.spawn(admin.serve(listener, self.stop.clone()));
+    }
+
+    fn serve_api(&self, socket: control::Socket, config: &Config, runs: Option<Runs>) {
+        let daemon = control::Daemon {
+            identity: config.identity.clone(),
+            settings: config.origins.clone(),
+            workers: u32::try_from(config.proxy.workers.get()).unwrap_or(u32::MAX),
+            store: Arc::clone(&self.store),
+            published: Arc::clone(&self.published),
+            names: self.names.clone(),
+            board: Arc::clone(&self.board),
+            rings: self.rings.clone(),
+            telemetry: self.telemetry.clone(),
+            rates: self.rates.clone(),
+            cgroup: config.capture.cgroup.clone(),
+            runs,
+            capture: Arc::clone(&self.capture),
+        };
+        let served = control::serve(socket, daemon, self.stop.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = served.await {
+                error!(%error, "the API ended");
+            }
+        });
+    }
+}
+
+/// One daemon per state directory, cgroup and network namespace.
+pub(super) fn claim(config: &Config) -> Result<capture::Claim, StartError> {
+    capture::Claim::take(&config.state_dir, &config.capture)
+        .map_err(|error| capture_refused(&error))
+}
+
+fn capture_refused(error: &CaptureError) -> StartError {
+    match error {
+        CaptureError::Unsupported { .. } => StartError::caused(codes::HOST_UNSUPPORTED, error)
+            .fixed_by("let meshd choose: --backend auto"),
+        CaptureError::Taken { pid, .. } => StartError::caused(codes::STATE_IN_USE, error)
+            .fixed_by(format!("stop pid {pid}, or give this one its own --state-dir and --cgroup")),
+        CaptureError::Install { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            StartError::caused(codes::PERMISSION, error).fixed_by("sudo meshd")
+        }
+        CaptureError::Install { .. } => StartError::caused(codes::CAPTURE_FAILED, error),
+    }
+}
+
+/// Makes the state folder, readable by nobody else, and refuses one that others could have filled.
+fn state_folder(path: &Path) -> Result<(), StartError> {
+    let refused = |error: io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::PermissionDenied => codes::PERMISSION,
+            _ => codes::INVALID_SETTING,
+        };
+        StartError::new(code, format!("cannot use the state folder {}", path.display()))
+            .because(error.to_string())
+            .fixed_by("choose another with --state-dir (state_dir)")
+    };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refused)
+        }
+        Err(error) => Err(refused(error)),
+        Ok(found) if !found.is_dir() => Err(refused(io::Error::other("it is not a folder"))),
+        Ok(found) if found.mode() & 0o022 != 0 => {
+            Err(refused(io::Error::other("other users may write to it")))
+        }
+        Ok(found) if found.uid() != nix::unistd::geteuid().as_raw() => {
+            Err(refused(io::Error::other(format!("it belongs to uid {}", found.uid()))))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn ready(config: &Config, status: &capture::Status) {
+    for note in &status.notes {
+        info!(note, "capture");
+    }
+    info!(
+        socket = %config.api.socket.display(),
+        admin = %config.admin,
+        backend = status.backend,
+        node = config.identity.node,
+        mesh = config.identity.mesh,
+        workers = config.proxy.workers.get(),
+        pid = std::process::id(),
+        "ready"
+    );
+}

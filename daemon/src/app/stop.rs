@@ -1,0 +1,82 @@
+//! Signals, and the stop: capture goes first, then what is open may end, then the rest.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::start::Daemon;
+use crate::telemetry::{Phase, Severity};
+
+impl Daemon {
+    /// Serves until SIGTERM or SIGINT; SIGHUP reloads.
+    pub(super) async fn until_told(&mut self) {
+        let (mut terminate, mut interrupt, mut hang_up) = match (
+            listen(SignalKind::terminate()),
+            listen(SignalKind::interrupt()),
+            listen(SignalKind::hangup()),
+        ) {
+            (Some(terminate), Some(interrupt), Some(hang_up)) => (terminate, interrupt, hang_up),
+            _ => return,
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return info!(signal = "SIGTERM", "stopping"),
+                _ = interrupt.recv() => return info!(signal = "SIGINT", "stopping"),
+                _ = hang_up.recv() => self.reload().await,
+            }
+        }
+    }
+
+    /// Reads the settings file again; a bad one changes nothing.
+    ///
+    /// Logging, the access log's file, manifests and grants follow; the rest needs a restart.
+    async fn reload(&mut self) {
+        match self.config.reload() {
+            Ok(config) => {
+                if let Err(error) = self.logs.reload(&config.log) {
+                    error!(%error, "the log's filter stays as it was");
+                }
+                self.config.log = config.log;
+                info!("reloaded");
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                error!(%error, source, "the settings are not valid, the old ones stay");
+                let text = error.to_string();
+                self.telemetry.events.emit("config/refused", "meshd", &text, Severity::Error);
+            }
+        }
+        if let Some(access_log) = &self.access_log {
+            access_log.reopen();
+        }
+        self.manifests.reload().await;
+    }
+
+    /// Takes everything back, in the reverse order of the start.
+    pub(super) async fn stop(self) {
+        self.telemetry.readiness.enter(Phase::Draining);
+        let capture = self.capture.lock().await.take();
+        if let Some(capture) = capture {
+            for left in capture.remove().await {
+                error!(left, "capture could not be removed whole");
+            }
+        }
+        for left in self.runs.iter().flat_map(|runs| runs.dissolve()) {
+            warn!(left, "a run could not be dissolved");
+        }
+        let cut = self.workers.drain(self.config.drain.grace).await;
+        if cut > 0 {
+            warn!(cut, "connections were cut at the end of the grace");
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(access_log) = self.access_log {
+            access_log.stop();
+        }
+        info!("stopped");
+    }
+}
+
+fn listen(kind: SignalKind) -> Option<Signal> {
+    signal(kind).inspect_err(|error| error!(%error, "signals cannot be received")).ok()
+}
