@@ -77,6 +77,7 @@ mod tests {
     #[test]
     fn what_another_program_reads_differently_is_no_string() {
         // `y` and `n` are strings to every parser in use, though YAML 1.1 has them as booleans.
+        // `y` and `n` are strings to every parser in use, though YAML 1.1 calls them booleans.
         for text in ["no", "Yes", "ON", "true", "~", "", "null", "NULL"] {
             assert!(reads_as(text).is_some(), "{text}");
         }
@@ -104,8 +105,8 @@ mod tests {
             assert!(reads_as(text).is_some(), "{text}");
         }
         for text in [
-            "web", "v1", "1.2.3", "10.0.0.1", "1m30s", "2s", "nope", "0x", "-", ".", "..", "/a",
-            "e3", "1e", "22:61", "8080-tcp", "::1", "a:1", "2026-11", "*.a.test", "infinity",
+            "web", "y", "v1", "1.2.3", "10.0.0.1", "1m30s", "2s", "nope", "0x", "-", ".", "..",
+            "/a", "e3", "1e", "22:61", "8080-tcp", "::1", "a:1", "2026-11", "*.a.test", "infinity",
         ] {
             assert_eq!(reads_as(text), None, "{text}");
         }

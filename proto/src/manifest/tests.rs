@@ -1,5 +1,7 @@
 //! What the manifest as a whole promises: errors name their place, and printing round-trips.
 
+mod round_trip;
+
 use super::*;
 use crate::v1::Document;
 
@@ -46,6 +48,320 @@ fn crlf_bom_json_and_lists_mean_the_same() {
     assert_eq!(read(&serde_json::to_string(&list).unwrap()).unwrap(), objects);
     let tabs = serde_json::to_string_pretty(&list).unwrap().replace("  ", "\t");
     assert_eq!(read(&tabs).unwrap(), objects);
+}
+
+/// Each: a text with one mistake, and the error's place, path and code.
+#[test]
+fn every_mistake_is_named_with_its_place() {
+    let service = |spec: &str| {
+        format!("apiVersion: mesh/v1\nkind: Service\nmetadata: {{name: web}}\nspec:\n{spec}")
+    };
+    let ports = |port: &str| service(&format!("  ports: [{{port: {port}}}]"));
+    let health = |health: &str| service(&format!("  health: {health}"));
+    let endpoint = |fields: &str| {
+        service(&format!("  endpoints: [{{address: 10.0.0.1, port: 80, {fields}}}]"))
+    };
+    let route = |rule: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: web}}\n\
+             spec:\n  parentRefs: [{{kind: Service, name: web}}]\n  rules:\n  - {rule}"
+        )
+    };
+    let to = "backendRefs: [{name: web}]";
+    let matches = |one: &str| route(&format!("matches: [{one}]\n    {to}"));
+    let weights = |a: &str, b: &str| {
+        route(&format!("backendRefs: [{{name: a, weight: {a}}}, {{name: b, weight: {b}}}]"))
+    };
+    let table: &[(String, &str)] = &[
+        // structure
+        ("a: [".to_owned(), "1:4 MESH1100"),
+        ("a:\n\tb: 1".to_owned(), "2:2 MESH1100"),
+        ("- 1".to_owned(), "1:1 MESH1102"),
+        ("text".to_owned(), "1:1 MESH1102"),
+        ("kind: Service".to_owned(), "1:1 apiVersion MESH1103"),
+        ("apiVersion: mesh/v1\nkind: Servce".to_owned(), "2:7 kind MESH1106"),
+        ("apiVersion: v1\nkind: Service".to_owned(), "1:13 apiVersion MESH1106"),
+        ("apiVersion: mesh/v1\nkind: Service\nspec: {}".to_owned(), "1:1 metadata MESH1103"),
+        (service("  {}\nspec: {}"), "6:1 MESH1110"),
+        (service("  ports: &a [*a]"), "5:14 MESH1100"),
+        (service("  ports: !list []"), "5:10 MESH1100"),
+        // fields
+        (service("  prots: []"), "5:3 spec.prots MESH1101"),
+        (service("  ports: [{port: 80, protcol: http}]"), "5:24 spec.ports[0].protcol MESH1101"),
+        (service("  ports: [{protocol: http}]"), "5:11 spec.ports[0].port MESH1103"),
+        (service("  ports: {port: 80}"), "5:10 spec.ports MESH1102"),
+        (service("  ports: [80]"), "5:11 spec.ports[0] MESH1102"),
+        // numbers
+        (ports("0"), "5:18 spec.ports[0].port MESH1104"),
+        (ports("65536"), "5:18 spec.ports[0].port MESH1104"),
+        (ports("-1"), "5:18 spec.ports[0].port MESH1104"),
+        (ports("18446744073709551616"), "5:18 spec.ports[0].port MESH1104"),
+        (ports("http"), "5:18 spec.ports[0].port MESH1102"),
+        (ports("\"80\""), "5:18 spec.ports[0].port MESH1102"),
+        (ports("8e1"), "5:18 spec.ports[0].port MESH1102"),
+        (ports("0o17"), "5:18 spec.ports[0].port MESH1102"),
+        (ports("080"), "5:18 spec.ports[0].port MESH1102"),
+        (ports("80.0"), "5:18 spec.ports[0].port MESH1102"),
+        (weights("-1", "1"), "7:37 spec.rules[0].backendRefs[0].weight MESH1107"),
+        (weights("0", "0"), "7:5 spec.rules[0].backendRefs MESH1107"),
+        (weights("18446744073709551616", "1"), "7:37 spec.rules[0].backendRefs[0].weight MESH1107"),
+        (weights(".nan", "1"), "7:37 spec.rules[0].backendRefs[0].weight MESH1102"),
+        // texts that are none
+        (endpoint("subset: no"), "5:49 spec.endpoints[0].subset MESH1102"),
+        (endpoint("subset: 1e3"), "5:49 spec.endpoints[0].subset MESH1102"),
+        (endpoint("subset: 22:22"), "5:49 spec.endpoints[0].subset MESH1102"),
+        (endpoint("labels: {v: 1.0}"), "5:53 spec.endpoints[0].labels[\"v\"] MESH1102"),
+        (endpoint("labels: {\"a b\": c}"), "5:50 spec.endpoints[0].labels MESH1105"),
+        (endpoint("subset: V1"), "5:49 spec.endpoints[0].subset MESH1105"),
+        (endpoint("subset: \"a\\nb\""), "5:49 spec.endpoints[0].subset MESH1104"),
+        (
+            service("  endpoints: [{address: web.example, port: 80}]"),
+            "5:25 spec.endpoints[0].address MESH1104",
+        ),
+        (
+            service("  endpoints: [{address: 0.0.0.0, port: 80}]"),
+            "5:16 spec.endpoints[0].address MESH1104",
+        ),
+        // services
+        (service("  ports: [{port: 80}, {port: 80}]"), "5:24 spec.ports[1].port MESH1110"),
+        (
+            service("  ports: [{port: 80}, {port: 81}]\n  endpoints: [{address: ::1, port: 90}]"),
+            "6:15 spec.endpoints[0].servicePort MESH1103",
+        ),
+        (service("  ports: [{port: 80, protocol: https}]"), "5:34 spec.ports[0].protocol MESH1104"),
+        (service("  subsets: [{name: v1, labels: {}}]"), "5:26 spec.subsets[0].labels MESH1104"),
+        (health("ftp"), "5:11 spec.health MESH1104"),
+        (health("{http: healthz}"), "5:12 spec.health.http MESH1104"),
+        (health("{http: /h, interval: 2}"), "5:32 spec.health.interval MESH1104"),
+        (health("{tcp: true, timeout: 0s}"), "5:23 spec.health.timeout MESH1104"),
+        (health("{tcp: true, unhealthyAfter: 0}"), "5:39 spec.health.unhealthyAfter MESH1104"),
+        (health("{tcp: no}"), "5:17 spec.health.tcp MESH1102"),
+        // routes
+        (route("backendRefs: []"), "7:5 spec.rules[0].backendRefs MESH1103"),
+        (route("matches: []"), "7:5 spec.rules[0].backendRefs MESH1103"),
+        (
+            route(&format!("{to}\n    filters: [{{type: URLRewrite}}]")),
+            "8:15 spec.rules[0].filters[0] MESH1111",
+        ),
+        (
+            route("backendRefs: [{kind: ServiceImport, name: web}]"),
+            "7:20 spec.rules[0].backendRefs[0].kind MESH1111",
+        ),
+        (
+            route("backendRefs: [{name: web}, {name: web}]"),
+            "7:32 spec.rules[0].backendRefs[1] MESH1110",
+        ),
+        (route(&format!("{to}\n    retry: 3@2xx")), "8:12 spec.rules[0].retry MESH1104"),
+        (
+            route(&format!("{to}\n    retry: {{codes: [200]}}")),
+            "8:21 spec.rules[0].retry.codes[0] MESH1104",
+        ),
+        (
+            route(&format!("{to}\n    timeouts: {{request: 1s, backendRequest: 2s}}")),
+            "8:29 spec.rules[0].timeouts.backendRequest MESH1104",
+        ),
+        (matches("{method: FETCH}"), "7:24 spec.rules[0].matches[0].method MESH1104"),
+        (matches("{path: {value: api}}"), "7:23 spec.rules[0].matches[0].path.value MESH1104"),
+        (matches("{path: {value: /a/../b}}"), "7:23 spec.rules[0].matches[0].path.value MESH1104"),
+        (
+            matches("{path: {type: RegularExpression, value: \"(\"}}"),
+            "7:48 spec.rules[0].matches[0].path.value MESH1108",
+        ),
+        (
+            matches("{path: {type: RegularExpression, value: \"(?=a)\"}}"),
+            "7:48 spec.rules[0].matches[0].path.value MESH1108",
+        ),
+        (
+            matches("{headers: [{name: \"a b\", value: c}]}"),
+            "7:27 spec.rules[0].matches[0].headers[0].name MESH1105",
+        ),
+        (
+            matches("{headers: [{name: A, value: c}, {name: a, value: d}]}"),
+            "7:48 spec.rules[0].matches[0].headers[1].name MESH1110",
+        ),
+    ];
+    for (text, expected) in table {
+        let document = Document { file: "mesh.yaml".to_owned(), text: text.clone() };
+        let errors = parse(&[document]).expect_err(text);
+        let [error] = errors.as_slice() else { panic!("{text}\n{errors:#?}") };
+        let ManifestError { line, column, path, code, .. } = error;
+        let space = if path.is_empty() { "" } else { " " };
+        let found = format!("{line}:{column} {path}{space}{}", code.code);
+        assert_eq!(&found, expected, "{text}\n{error}");
+        assert!(!error.message.is_empty() && !error.why.is_empty() && !error.hint.is_empty());
+    }
+}
+
+#[test]
+fn unknown_words_come_with_what_was_meant() {
+    for (text, meant) in [
+        ("kind: Servce", "Service"),
+        ("kind: HttpRoute", "HTTPRoute"),
+        ("kind: Service\nmetdata: {}", "metadata"),
+        ("kind: Service\nspec: {endpoint: []}", "endpoints"),
+        ("kind: Service\nspec: {compat: lenyent}", "lenient"),
+    ] {
+        let document =
+            Document { file: String::new(), text: format!("apiVersion: mesh/v1\n{text}") };
+        let errors = parse(&[document]).unwrap_err();
+        let hint = format!("did you mean \"{meant}\"?");
+        assert!(errors.iter().any(|error| error.hint == hint), "{text}: {errors:#?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_one_is_enough_to_refuse_everything() {
+    let text = format!(
+        "{SHOP}---\napiVersion: mesh/v1\nkind: Service\nmetadata: {{name: B}}\nspec: {{x: 1}}"
+    );
+    let errors = read(&text).unwrap_err();
+    assert_eq!(
+        errors,
+        "mesh.yaml:29:18: metadata.name: \"B\" is no name\n\
+         mesh.yaml:30:8: spec.x: unknown field \"x\""
+    );
+}
+
+#[test]
+fn an_object_declared_twice_names_both_places() {
+    let one = Document { file: "a.yaml".to_owned(), text: SHOP.to_owned() };
+    let two = Document { file: "b.yaml".to_owned(), text: SHOP.to_owned() };
+    let errors = parse(&[one, two]).unwrap_err();
+    assert_eq!((errors[0].file.as_str(), errors[0].line), ("b.yaml", 2));
+    assert_eq!(errors[0].why, "the first is at a.yaml:2:1");
+}
+
+// covers: CLI-10
+#[test]
+fn routes_in_a_circle_are_refused_with_the_circle() {
+    let route = |from: &str, to: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {from}}}\n\
+             spec: {{parentRefs: [{{kind: Service, name: {from}}}], rules: [{{backendRefs: [{{name: {to}}}]}}]}}\n---\n"
+        )
+    };
+    let circle = [route("web", "pay"), route("pay", "db"), route("db", "web")].concat();
+    let errors = read(&circle).unwrap_err();
+    assert!(errors.contains("routes lead in a circle: db -> web -> pay -> db"), "{errors}");
+    let line = [route("web", "pay"), route("pay", "db"), route("db", "db")].concat();
+    read(&line).unwrap();
+}
+
+// covers: CLI-03
+#[test]
+fn bombs_and_towers_are_refused() {
+    let code = |text: &str| {
+        let document = Document { file: String::new(), text: text.to_owned() };
+        let errors = parse(&[document]).unwrap_err();
+        (errors[0].line > 0).then_some(errors[0].code.code)
+    };
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let below = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", ")));
+    }
+    assert_eq!(code(&bomb), Some("MESH1109"));
+    assert_eq!(code(&"[".repeat(1_000)), Some("MESH1109"));
+    assert_eq!(code(&"{a: ".repeat(1_000)), Some("MESH1109"));
+    let stairs: String = (0..1_000).map(|at| format!("{}a:\n", " ".repeat(at))).collect();
+    assert_eq!(code(&stairs), Some("MESH1109"));
+    assert_eq!(code(&"- ".repeat(1_000)), Some("MESH1109"));
+    assert_eq!(code(&format!("a: [{}]", "1,".repeat(1_100_000))), Some("MESH1109"));
+    assert_eq!(code(&" ".repeat(17 << 20)), Some("MESH1109"));
+    assert_eq!(code("a: \0"), Some("MESH1100"));
+}
+
+/// Files of other meshes are kept as they are, and have no effect here.
+#[test]
+fn a_route_of_the_gateway_api_is_accepted_as_it_is() {
+    let text = r#"
+# Copyright and comments stay where they are.
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: HTTPRoute
+metadata:
+  name: bar-route
+  namespace: infra
+  labels:
+    gateway: prod-web-gw
+  annotations: {"example.com/note": "yes, really"}
+spec:
+  parentRefs:
+  - name: prod-web-gw
+    sectionName: https
+    group: gateway.networking.k8s.io
+    kind: Gateway
+  hostnames:
+  - "bar.example.com"
+  rules:
+  - matches:
+    - headers:
+      - type: Exact
+        name: env
+        value: canary
+    filters:
+    - type: RequestHeaderModifier
+      requestHeaderModifier:
+        add: [{name: my-header, value: foo}]
+    - type: RequestRedirect
+      requestRedirect: {scheme: https, statusCode: 301}
+    backendRefs:
+    - name: bar-svc-canary
+      port: 8080
+  - timeouts: {request: 10s, backendRequest: 2s}
+    retry: {codes: [500, 502], attempts: 2, backoff: 100ms}
+    sessionPersistence: {sessionName: s, type: Cookie}
+    backendRefs:
+    - {group: "", kind: Service, name: bar-svc, namespace: infra, port: 8080, weight: 1}
+"#;
+    let objects = read(text).unwrap();
+    let Object::HttpRoute(route) = &objects[0] else { panic!() };
+    assert!(!route.spec.parent_refs[0].is_service());
+    assert_eq!(route.spec.rules[0].filters.len(), 2);
+    assert_eq!(read(&to_yaml(&objects[0])).unwrap(), objects);
+    let mesh = text
+        .replace("kind: Gateway", "kind: Service")
+        .replace("gateway.networking.k8s.io\n    kind", "\"\"\n    kind");
+    let errors = read(&mesh).unwrap_err();
+    assert!(errors.contains("\"RequestHeaderModifier\" filters are not supported"), "{errors}");
+    assert!(errors.contains("a service has no sections"), "{errors}");
+}
+
+#[test]
+fn what_means_the_same_is_equal() {
+    let base = read(SHOP).unwrap();
+    for (written, same) in [
+        (
+            "backendRefs: [{name: web}]",
+            "backendRefs: [{kind: Service, group: '', name: web, weight: 1}]",
+        ),
+        ("{kind: Service, name: web}", "{kind: Service, namespace: default, name: web}"),
+        ("codes: [500, 502, 503, 504]", "codes: [504, 5xx]"),
+        (
+            "{http: /healthz, interval: 2s, unhealthyAfter: 3}",
+            "{http: /healthz, interval: 2000ms, unhealthyAfter: 3, expect: null}",
+        ),
+        ("metadata: {name: web}", "metadata: {name: web, namespace: default, generation: 7}"),
+    ] {
+        assert!(SHOP.contains(written), "{written}");
+        assert_eq!(read(&SHOP.replace(written, same)).unwrap(), base, "{same}");
+    }
+    for (short, long) in [
+        ("http:/h", "{http: /h}"),
+        ("http", "{http: /health}"),
+        ("tcp", "{tcp: true}"),
+        ("tcp", "{interval: null}"),
+    ] {
+        let health = |check: &str| {
+            read(&SHOP.replace("{http: /healthz, interval: 2s, unhealthyAfter: 3}", check)).unwrap()
+        };
+        assert_eq!(health(short), health(long), "{short}");
+    }
+    let retry = |retry: &str| {
+        read(&SHOP.replace("{attempts: 2, codes: [500, 502, 503, 504], backoff: 25ms}", retry))
+            .unwrap()
+    };
+    assert_eq!(retry("3@5xx"), retry("{attempts: 3, codes: [5xx]}"));
+    assert_eq!(retry("3"), retry("{attempts: 3}"));
 }
 
 /// What a text read as, or its errors as lines.

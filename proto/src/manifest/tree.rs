@@ -88,6 +88,7 @@ impl<'t> Documents<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let options = granit_parser::options! {
+            emit_comments: false,
             flow_nesting_limit: MOST_DEPTH,
             block_nesting_limit: MOST_DEPTH,
         };
