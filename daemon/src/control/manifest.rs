@@ -3,7 +3,7 @@
 mod apply;
 mod drift;
 mod past;
-mod routes_pending;
+mod routes;
 mod watch;
 
 use std::pin::Pin;

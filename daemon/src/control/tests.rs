@@ -124,6 +124,40 @@ async fn one_address_serves_one_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_split_needs_endpoints_behind_every_share() {
+    let mesh = Mesh::start().await;
+    mesh.register("web", 18080, "v1").await;
+    let refused = mesh.split(false).await.unwrap_err();
+    let detail = ErrorDetail::decode(refused.details()).unwrap();
+    assert_eq!((detail.exit, detail.code.as_str()), (3, "MESH1204"));
+    assert_eq!(detail.message, "cannot split service \"web\": subset \"v2\" has no endpoints");
+    assert_eq!(detail.fix[0], "meshctl register web --port 18081 --subset v2");
+
+    let answer = mesh.split(true).await.unwrap();
+    let line = answer.changes.first().unwrap();
+    assert_eq!((line.kind.as_str(), line.detail.as_str()), ("route", "v1=90 v2=10"));
+    mesh.register("web", 18081, "v2").await;
+    let web = mesh.get("service", "web").await;
+    assert_eq!(
+        (&web["status"]["subsets"][0]["weight"], web["status"]["total"].as_u64()),
+        (&90.into(), Some(2))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_is_set_beside_the_default_and_taken_away_again() {
+    let mesh = Mesh::start().await;
+    mesh.register("web", 18080, "v1").await;
+    let added = mesh.rule(0, false).await.unwrap();
+    assert_eq!(added.changes[0].detail, "rule 1 of 2");
+    assert_eq!(mesh.rule(0, false).await.unwrap().changes[0].action(), Action::Unchanged);
+    let removed = mesh.rule(1, true).await.unwrap();
+    assert_eq!(removed.changes[0].detail, "rule 1 removed, 1 left");
+    let refused = mesh.rule(7, true).await.unwrap_err();
+    assert_eq!(ErrorDetail::decode(refused.details()).unwrap().code, "MESH1203");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn watching_tells_every_change_once() {
     let mesh = Mesh::start().await;
     let mut manifests = ManifestServiceClient::new(mesh.channel.clone());
@@ -234,6 +268,33 @@ impl Mesh {
         let (kind, name) = (kind.to_owned(), name.to_owned());
         let request = DeleteRequest { kind, name, must_exist, ..DeleteRequest::default() };
         let answer = ManifestServiceClient::new(self.channel.clone()).delete(request).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    async fn split(&self, allow_empty: bool) -> Result<v1::ChangeResponse, tonic::Status> {
+        let share = |subset: &str, weight| v1::Share { subset: subset.to_owned(), weight };
+        let request = v1::SplitRequest {
+            service: "web".to_owned(),
+            shares: vec![share("v1", 90), share("v2", 10)],
+            allow_empty,
+            ..v1::SplitRequest::default()
+        };
+        let answer = ManifestServiceClient::new(self.channel.clone()).split(request).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    async fn rule(&self, rule: u32, delete: bool) -> Result<v1::ChangeResponse, tonic::Status> {
+        let to = v1::BackendRef { service: "web".to_owned(), ..v1::BackendRef::default() };
+        let path = v1::RuleMatch { path_prefix: "/v2".to_owned(), ..v1::RuleMatch::default() };
+        let request = v1::EditRouteRequest {
+            service: "web".to_owned(),
+            r#match: Some(path),
+            to: vec![to],
+            rule,
+            delete,
+            ..v1::EditRouteRequest::default()
+        };
+        let answer = ManifestServiceClient::new(self.channel.clone()).edit_route(request).await;
         answer.map(tonic::Response::into_inner)
     }
 
