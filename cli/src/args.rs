@@ -8,7 +8,7 @@ pub(crate) mod usage;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use crate::command;
 use crate::output::{ColourChoice, Format};
@@ -93,8 +93,12 @@ pub(crate) enum DryRun {
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Status(command::status::Args),
+    Demo(command::demo::Args),
     Completion(command::completion::Args),
     Version(command::version::Args),
+    Schema(command::schema::Args),
+    Lint(command::lint::Args),
+    Explain(command::explain::Args),
     Env(command::env::Args),
     Register(command::register::Args),
     Deregister(command::deregister::Args),
@@ -123,13 +127,25 @@ pub(crate) fn command() -> clap::Command {
 
 /// Parses `args`. `--timeout` stands before or after the command, except where the command has
 /// a `--timeout` of its own; clap's global arguments cannot say that.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
+pub(crate) fn parse(mut args: Vec<OsString>) -> Result<Cli, clap::Error> {
+    // `help --help` asks for the same as `help`, which clap does not know.
+    if args.get(1).is_some_and(|word| word == "help") {
+        args.retain(|word| word != "--help" && word != "-h");
+    }
     let matches = command().try_get_matches_from(args)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let Some(limit) = deepest_limit(&matches) {
         cli.global.timeout = Some(limit);
     }
     Ok(cli)
+}
+
+/// The colour choice of a line that could not be parsed.
+pub(crate) fn wanted_colour(line: &[OsString]) -> ColourChoice {
+    let words: Vec<_> = line.iter().filter_map(|word| word.to_str()).collect();
+    let joined = words.iter().find_map(|word| word.strip_prefix("--color="));
+    let apart = words.iter().skip_while(|word| **word != "--color").nth(1).copied();
+    joined.or(apart).and_then(|when| ColourChoice::from_str(when, true).ok()).unwrap_or_default()
 }
 
 fn deepest_limit(matches: &ArgMatches) -> Option<Limit> {

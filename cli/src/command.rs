@@ -4,21 +4,25 @@ pub(crate) mod apply;
 pub(crate) mod change;
 pub(crate) mod completion;
 pub(crate) mod delete;
+pub(crate) mod demo;
 pub(crate) mod deregister;
 pub(crate) mod describe;
 pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod env;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod get;
 pub(crate) mod history;
+pub(crate) mod lint;
 pub(crate) mod metrics;
 pub(crate) mod numbers;
 pub(crate) mod object;
 pub(crate) mod register;
 pub(crate) mod route;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod split;
 pub(crate) mod stat;
 pub(crate) mod status;
@@ -35,7 +39,11 @@ use crate::error::{Exit, Failure};
 pub(crate) fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Status(_) => block_on(status::run(context)),
+        Command::Demo(args) => demo::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
+        Command::Schema(args) => schema::run(&args, context),
+        Command::Lint(args) => lint::run(&args, context),
+        Command::Explain(args) => explain::run(&args, context),
         Command::Version(_) => block_on(version::run(context)),
         Command::Env(_) => block_on(env::run(context)),
         Command::Register(args) => block_on(register::run(&args, context)),

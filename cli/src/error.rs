@@ -1,6 +1,7 @@
 //! What a failed command tells a person: what happened, why, how to fix it, and the exit code.
 
 use mesh_proto::codes::{self, Code};
+use mesh_proto::manifest::suggest;
 use serde_json::{Value, json};
 
 use crate::client::failure;
@@ -118,12 +119,7 @@ pub(crate) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, candidate)| format!("did you mean \"{candidate}\"?"))
+    suggest(word, known).map(|candidate| format!("did you mean \"{candidate}\"?"))
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ mod complete;
 mod context;
 mod error;
 mod output;
+#[cfg(test)]
+mod pages;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use context::Context;
-use error::{Exit, Failure};
-use output::ColourChoice;
+use error::Exit;
 
 fn main() -> ExitCode {
     clap_complete::CompleteEnv::with_factory(args::command).complete();
@@ -49,17 +50,18 @@ fn execute(cli: args::Cli) -> Exit {
 
 /// clap did not accept the line, or it asked for help or the version.
 fn refused(error: &clap::Error, line: &[OsString]) -> Exit {
-    let Some(failure) = args::usage::failure(error, line) else {
-        let shown = output::clap_text(error, ColourChoice::Auto);
-        return shown.map_or_else(
-            |failure: Failure| failure.exit,
-            |()| {
-                if error.use_stderr() { Exit::USAGE } else { Exit::DONE }
-            },
-        );
-    };
-    output::early_failure(&failure, wants_json(line), ColourChoice::Auto);
-    failure.exit
+    if let Some(failure) = args::usage::failure(error, line) {
+        output::early_failure(&failure, wants_json(line), args::wanted_colour(line));
+        return failure.exit;
+    }
+    if error.use_stderr() {
+        output::help_instead(&args::usage::short_help(line), args::wanted_colour(line));
+        return Exit::USAGE;
+    }
+    match output::help(&error.render(), args::wanted_colour(line)) {
+        Ok(()) => Exit::DONE,
+        Err(failure) => failure.exit,
+    }
 }
 
 /// Whether a line that could not be parsed asks for JSON.

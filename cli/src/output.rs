@@ -9,8 +9,12 @@ pub(crate) mod paint;
 pub(crate) mod table;
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::time::Duration;
 
+use clap::builder::StyledStr;
+use indicatif::ProgressBar;
 use mesh_proto::codes;
+use mesh_proto::manifest::json_to_yaml;
 use serde_json::Value;
 
 use crate::error::{Exit, Failure};
@@ -126,7 +130,7 @@ impl Output {
             return filter.apply(document)?.iter().try_for_each(|line| self.line(line));
         }
         match self.format {
-            Format::Yaml => self.text(&yaml(document)?),
+            Format::Yaml => self.text(&json_to_yaml(document)),
             Format::Json | Format::Table | Format::Wide | Format::Name => {
                 self.line(&format!("{document:#}"))
             }
@@ -142,7 +146,7 @@ impl Output {
             return filter.apply(document)?.iter().try_for_each(|line| self.line(line));
         }
         match self.format {
-            Format::Yaml => self.text(&format!("---\n{}", yaml(document)?)),
+            Format::Yaml => self.text(&format!("---\n{}", json_to_yaml(document))),
             Format::Json | Format::Table | Format::Wide | Format::Name => {
                 self.line(&document.to_string())
             }
@@ -182,6 +186,17 @@ impl Output {
         }
     }
 
+    /// Something that turns while the user waits; only for somebody who is looking.
+    pub(crate) fn spinner(&self, what: String) -> ProgressBar {
+        let watched = io::stderr().is_terminal() && !self.quiet && std::env::var_os("CI").is_none();
+        if !watched {
+            return ProgressBar::hidden();
+        }
+        let spinner = ProgressBar::new_spinner().with_message(what);
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        spinner
+    }
+
     pub(crate) fn warn(&self, line: &str) {
         let mark = self.stderr.mark(Mark::Warn);
         self.note(&format!("{mark} {line}"));
@@ -198,19 +213,21 @@ pub(crate) fn early_failure(failure: &Failure, json: bool, colour: ColourChoice)
     show_failure(failure, json, &Paint::new(colour, io::stderr().is_terminal()));
 }
 
-/// Prints what clap made: help and version on standard output, short help on standard error.
-pub(crate) fn clap_text(error: &clap::Error, colour: ColourChoice) -> Result<(), Failure> {
-    let on_stderr = error.use_stderr();
-    let tty = if on_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let styled = error.render();
-    let colours = Paint::new(colour, tty).has_colour();
-    let text = if colours { styled.ansi().to_string() } else { styled.to_string() };
-    if on_stderr {
-        complain(&text);
-        return Ok(());
-    }
+/// Prints help or the version, which were asked for.
+pub(crate) fn help(styled: &StyledStr, colour: ColourChoice) -> Result<(), Failure> {
+    let paint = Paint::new(colour, io::stdout().is_terminal());
     let mut stdout = io::stdout().lock();
+    let text = rendered(styled, &paint);
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// Prints help that nobody asked for, on standard error.
+pub(crate) fn help_instead(styled: &StyledStr, colour: ColourChoice) {
+    complain(&rendered(styled, &Paint::new(colour, io::stderr().is_terminal())));
+}
+
+fn rendered(styled: &StyledStr, paint: &Paint) -> String {
+    if paint.has_colour() { styled.ansi().to_string() } else { styled.to_string() }
 }
 
 fn show_failure(failure: &Failure, json: bool, paint: &Paint) {
@@ -250,9 +267,4 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 /// Ends the command successfully: whoever read the output had enough.
 fn reader_gone() -> Failure {
     Failure::told("", Exit::DONE, "")
-}
-
-fn yaml(document: &Value) -> Result<String, Failure> {
-    let text = serde_saphyr::to_string(document);
-    text.map_err(|error| Failure::new(&codes::LOCAL, error.to_string()))
 }

@@ -11,13 +11,16 @@ pub(crate) const CALL_LIMIT: &str = "call-limit";
 pub(crate) const OWN_TIMEOUT: &str = "own-timeout";
 
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
-    ("SETUP", &["status", "completion", "version", "help", "env"]),
+    ("SETUP", &["status", "demo", "completion", "version", "help", "schema", "env"]),
     ("SERVICES", &["register", "deregister", "run"]),
     ("TRAFFIC", &["route", "split"]),
     ("OBSERVE", &["top", "stat", "trace", "metrics"]),
     (
         "CONFIG",
-        &["apply", "diff", "get", "describe", "delete", "wait", "export", "history", "undo"],
+        &[
+            "apply", "diff", "lint", "get", "describe", "delete", "wait", "export", "explain",
+            "history", "undo",
+        ],
     ),
 ];
 

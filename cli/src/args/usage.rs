@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use clap::Command;
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::error::Failure;
@@ -11,6 +13,7 @@ pub(crate) fn failure(error: &clap::Error, line: &[OsString]) -> Option<Failure>
     let failure = match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
+        | ErrorKind::MissingSubcommand
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
         ErrorKind::InvalidSubcommand => unknown_command(error),
         ErrorKind::UnknownArgument => unknown_argument(error),
@@ -93,17 +96,27 @@ fn first_line(error: &clap::Error) -> String {
     line.trim_start_matches("error: ").to_owned()
 }
 
-/// The help of the command that was meant, as far as the line names one.
-fn help_line(line: &[OsString]) -> String {
+/// The command that was meant, as far as the line names one, with the words that name it.
+fn meant(line: &[OsString]) -> (Command, String) {
     let mut command = super::command();
-    let mut words = vec!["meshctl"];
+    command.build();
+    let mut words = "meshctl".to_owned();
     for word in line.iter().filter_map(|word| word.to_str()) {
         if let Some(below) = command.find_subcommand(word).cloned() {
-            words.push(word);
+            words = format!("{words} {word}");
             command = below;
         }
     }
-    format!("{} --help", words.join(" "))
+    (command, words)
+}
+
+fn help_line(line: &[OsString]) -> String {
+    format!("{} --help", meant(line).1)
+}
+
+/// The short help of the command that was meant: the answer to a line without a command.
+pub(crate) fn short_help(line: &[OsString]) -> StyledStr {
+    meant(line).0.render_help()
 }
 
 #[cfg(test)]

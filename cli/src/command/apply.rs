@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let documents = args.files.read()?;
     if args.change.dry_run == Some(DryRun::Client) {
-        return Err(super::edit::no_manifest("apply"));
+        return super::edit::show_documents(&documents, context);
     }
     let client = context.client().await?;
     let request = ApplyRequest {

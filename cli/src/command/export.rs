@@ -4,9 +4,11 @@ use clap_complete::ArgValueCompleter;
 use mesh_proto::v1::ExportRequest;
 
 use crate::args::target::{self, Target};
+use crate::command::edit;
 use crate::complete;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::output::Format;
 
 /// Print the declared state as manifests
 #[derive(clap::Args)]
@@ -43,6 +45,12 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
         }
         text.push_str(&yaml);
     }
-    context.output.say_text(&text)?;
+    match context.output.format {
+        Format::Json => context.output.document(&edit::as_list(&text)?)?,
+        Format::Name => {
+            edit::names(&text)?.iter().try_for_each(|name| context.output.say(name))?;
+        }
+        Format::Table | Format::Wide | Format::Yaml => context.output.say_text(&text)?,
+    }
     Ok(Exit::DONE)
 }

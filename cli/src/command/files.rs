@@ -1,13 +1,15 @@
 //! Manifests named with `-f`: files, folders, `-` for standard input.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use mesh_proto::codes;
 use mesh_proto::v1::Document;
 
 use crate::error::Failure;
+
+const MOST_TEXT: u64 = 16 << 20;
 
 /// Which manifests a command reads.
 #[derive(clap::Args)]
@@ -23,9 +25,7 @@ impl Files {
         let mut documents = Vec::new();
         for path in &self.paths {
             if path == Path::new("-") {
-                let mut text = String::new();
-                let read = io::stdin().lock().read_to_string(&mut text);
-                read.map_err(|error| unreadable(path, &error))?;
+                let text = bounded(path, io::stdin().lock())?;
                 documents.push(Document { file: "-".to_owned(), text });
             } else {
                 for file in listed(path)? {
@@ -66,8 +66,20 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn document(file: &Path) -> Result<Document, Failure> {
-    let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
-    Ok(Document { file: file.display().to_string(), text })
+    let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
+    Ok(Document { file: file.display().to_string(), text: bounded(file, opened)? })
+}
+
+/// Reads no more than a manifest may have: a device never ends.
+fn bounded(path: &Path, source: impl Read) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = source.take(MOST_TEXT + 1).read_to_string(&mut text);
+    let length = read.map_err(|error| unreadable(path, &error))?;
+    if u64::try_from(length).is_ok_and(|length| length <= MOST_TEXT) {
+        return Ok(text);
+    }
+    Err(Failure::new(&codes::TOO_LARGE, format!("{} is too large", path.display()))
+        .why("a manifest has at most 16 MiB"))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

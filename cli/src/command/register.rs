@@ -130,7 +130,7 @@ impl FromStr for Health {
 
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if args.change.dry_run == Some(DryRun::Client) {
-        return Err(super::edit::no_manifest("register"));
+        return super::edit::show_endpoint(&args.request(context), context);
     }
     let client = context.client().await?;
     let request = args.request(context);

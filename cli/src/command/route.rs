@@ -128,7 +128,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
             .fix(format!("meshctl route {0} --path-prefix / --to {0}", args.name)));
     }
     if args.change.dry_run == Some(DryRun::Client) {
-        return Err(super::edit::no_manifest("route"));
+        return super::edit::show_route(&request, context).await;
     }
     let client = context.client().await?;
     let response = client.call(client.manifests().edit_route(request)).await?;

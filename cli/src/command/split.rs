@@ -64,7 +64,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
         allow_empty: args.allow_empty,
     };
     if args.change.dry_run == Some(DryRun::Client) {
-        return Err(super::edit::no_manifest("split"));
+        return super::edit::show_split(&request, context).await;
     }
     let client = context.client().await?;
     let response = client.call(client.manifests().split(request)).await?;

@@ -62,6 +62,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     let client = context.client().await?;
     let started = Instant::now();
     let patience = args.patience.map_or(Some(DEFAULT_TIMEOUT), Limit::bound);
+    let spinner = context.output.spinner(format!("waiting for {}", args.targets.join(", ")));
     let reached = all_or_any(&awaited, args, &client, context);
     let reached = match patience {
         None => reached.await?,
@@ -70,6 +71,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
             Err(_elapsed) => return Err(timed_out(&awaited, &args.condition, patience)),
         },
     };
+    spinner.finish_and_clear();
     show(&reached, args, started.elapsed(), context)?;
     Ok(Exit::DONE)
 }

@@ -1,0 +1,110 @@
+//! What the demo could have changed on the host, looked at before and after.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Commands whose output is the host's network configuration.
+const QUESTIONS: [&[&str]; 5] = [
+    &["nft", "-s", "list", "ruleset"],
+    &["ip", "rule"],
+    &["ip", "-6", "rule"],
+    &["ip", "route", "show", "table", "all"],
+    &["ip", "-6", "route", "show", "table", "all"],
+];
+
+pub(super) struct Host {
+    answers: Vec<BTreeSet<String>>,
+    /// Named network namespaces and cgroups. Other programs make and remove theirs at any time.
+    names: BTreeSet<PathBuf>,
+}
+
+impl Host {
+    pub(super) fn look() -> Self {
+        let mut names = BTreeSet::new();
+        collect(Path::new("/run/netns"), 1, &mut names);
+        if let Some(mount) = cgroup_mount() {
+            collect(&mount, 3, &mut names);
+        }
+        Self { answers: QUESTIONS.iter().map(|words| answer(words)).collect(), names }
+    }
+
+    /// What is different in `after`. Of namespaces and cgroups only those that carry our `tag`.
+    pub(super) fn differences(&self, after: &Self, tag: &str) -> Vec<String> {
+        let mut differences = Vec::new();
+        for ((words, before), after) in QUESTIONS.iter().zip(&self.answers).zip(&after.answers) {
+            let question = words.join(" ");
+            let gone = before.difference(after).map(|line| format!("{question}: gone: {line}"));
+            let added = after.difference(before).map(|line| format!("{question}: new: {line}"));
+            differences.extend(gone.chain(added));
+        }
+        let ours = |name: &&PathBuf| name.to_string_lossy().contains(tag);
+        let left = after.names.difference(&self.names).filter(ours);
+        differences.extend(left.map(|name| format!("{} is left", name.display())));
+        differences
+    }
+}
+
+/// Where cgroup v2 is mounted, which on some hosts is not /sys/fs/cgroup.
+pub(super) fn cgroup_mount() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let (place, kind) = (fields.next()?, fields.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(place))
+    })
+}
+
+/// The lines of a command's answer; none where the command does not exist.
+fn answer(words: &[&str]) -> BTreeSet<String> {
+    let Some((program, arguments)) = words.split_first() else {
+        return BTreeSet::new();
+    };
+    let output = Command::new(program).args(arguments).output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().map(timeless).collect()
+}
+
+/// A line without what counts down by itself.
+fn timeless(line: &str) -> String {
+    let mut words = line.split(' ');
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "expires" {
+            words.next();
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
+}
+
+fn collect(folder: &Path, depth: u32, names: &mut BTreeSet<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if depth > 1 && path.is_dir() {
+            collect(&path, depth - 1, names);
+        }
+        names.insert(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(routes: &[&str], names: &[&str]) -> Host {
+        let routes: BTreeSet<_> = routes.iter().map(|line| timeless(line)).collect();
+        Host { answers: vec![routes], names: names.iter().map(PathBuf::from).collect() }
+    }
+
+    #[test]
+    fn a_new_route_or_our_own_cgroup_is_a_difference_and_others_cgroups_are_not() {
+        let before = host(&["default dev eth0 expires 17sec"], &[]);
+        let same = host(&["default dev eth0 expires 12sec"], &["/cg/other.slice"]);
+        assert!(before.differences(&same, "demo-1").is_empty());
+        let worse = host(&["default dev eth0", "10.0.0.0/8 dev lo"], &["/cg/demo-1.slice"]);
+        assert_eq!(before.differences(&worse, "demo-1").len(), 2);
+    }
+}
