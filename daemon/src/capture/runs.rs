@@ -26,9 +26,9 @@ use crate::model::ServiceName;
 /// Ended runs nobody has heard of yet.
 const ENDED_BACKLOG: usize = 256;
 /// How often every scope is looked at, for what inotify could not say.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP: Duration = Duration::from_secs(2);
 /// Sweeps an empty scope survives without being entered.
-const PATIENCE: u32 = 3;
+const PATIENCE: u32 = 15;
 
 /// What `meshctl run` started.
 #[derive(Clone, Debug, PartialEq, Eq)]
