@@ -25,7 +25,7 @@ mod runs;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -173,15 +173,16 @@ impl Prepared {
         let status = Status { backend: name, notes, programs, ..Status::default() };
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
-        let look = Arc::new(Notify::new());
+        let (counts, requests) = mpsc::channel(COUNT_REQUESTS);
         let captured = plan::Targets::new();
-        let follower =
-            Follower { backend, status: Arc::clone(&status), look: Arc::clone(&look), captured };
-        let follower = tokio::spawn(follower.run(reader, stop.clone()));
-        Capture { tables, status, look, stop, follower }
+        let follower = Follower { backend, status: Arc::clone(&status), captured };
+        let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
+        Capture { tables, status, counts, stop, follower }
     }
 }
 
+/// `status` calls that may wait for each other.
+const COUNT_REQUESTS: usize = 16;
 const UNGUARDED: &str =
     "nft is missing: virtual addresses are unreachable, not refused, outside a run";
 
@@ -191,17 +192,19 @@ pub(crate) struct Capture {
     /// `None`: nothing was installed.
     tables: Option<Tables>,
     status: Arc<Mutex<Status>>,
-    /// Somebody wants fresh counters.
-    look: Arc<Notify>,
+    counts: mpsc::Sender<oneshot::Sender<Counters>>,
     stop: CancellationToken,
     follower: JoinHandle<Backend>,
 }
 
 impl Capture {
-    /// The counters are as of the last look, which asking brings about.
-    pub(crate) fn status(&self) -> Status {
-        self.look.notify_one();
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) async fn status(&self) -> Status {
+        let (answer, counters) = oneshot::channel();
+        // A follower that ended answers nothing, and its problem is in the status.
+        let asked = self.counts.send(answer).await.is_ok();
+        let counters = if asked { counters.await.unwrap_or_default() } else { Counters::default() };
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status { counters, ..status }
     }
 
     /// Takes everything off the host again; names what could not be removed.

@@ -173,7 +173,7 @@ impl Parts {
         let server = capture::dns::Server {
             origins: prepared.origins(),
             reader: self.published.reader("dns"),
-            names: self.names.clone(),
+            ring: self.rings.dns(),
             mark: config.capture.mark_own,
         };
         self.tasks.spawn(capture::dns::serve(dns, server, self.stop.clone()));

@@ -1,27 +1,23 @@
 //! Keeps what is captured equal to the newest snapshot.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::interval;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::backend::Backend;
 use super::plan::{self, Targets};
-use super::{AddressNews, Status, own_addresses};
+use super::{AddressNews, Counters, Status, own_addresses};
 use crate::state::{Reader, Snapshot};
 
-/// How often the counters are looked at when nobody asks.
-const LOOK: Duration = Duration::from_secs(5);
+/// Who wants to know the counters.
+pub(super) type CountRequests = mpsc::Receiver<oneshot::Sender<Counters>>;
 
 #[derive(Debug)]
 pub(super) struct Follower {
     pub(super) backend: Backend,
     pub(super) status: Arc<Mutex<Status>>,
-    /// Somebody wants fresh counters.
-    pub(super) look: Arc<Notify>,
     pub(super) captured: Targets,
 }
 
@@ -30,12 +26,16 @@ impl Follower {
     ///
     /// A snapshot is acknowledged once its destinations are captured. When that fails it is
     /// acknowledged too, with a problem in the status: a command must not wait for ever.
-    pub(super) async fn run(mut self, mut reader: Reader, stop: CancellationToken) -> Backend {
+    pub(super) async fn run(
+        mut self,
+        mut reader: Reader,
+        mut counts: CountRequests,
+        stop: CancellationToken,
+    ) -> Backend {
         let news = AddressNews::subscribe();
         if let Err(error) = &news {
             warn!(%error, "changed addresses of this host are noticed at the next start");
         }
-        let mut regularly = interval(LOOK);
         loop {
             let snapshot = reader.peek();
             self.apply(&snapshot).await;
@@ -44,8 +44,10 @@ impl Follower {
                 () = stop.cancelled() => return self.backend,
                 () = reader.changed() => {}
                 () = addresses_changed(news.as_ref().ok()) => self.refresh(),
-                () = self.look.notified() => self.count().await,
-                _ = regularly.tick() => self.count().await,
+                Some(request) = counts.recv() => {
+                    // Who asked may have gone; the next one asks again.
+                    request.send(self.backend.counters().await).ok();
+                }
             }
         }
     }
@@ -65,11 +67,6 @@ impl Follower {
     fn refresh(&mut self) {
         let outcome = self.backend.refresh(&own_addresses());
         self.report("addresses", outcome);
-    }
-
-    async fn count(&mut self) {
-        let counters = self.backend.counters().await;
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).counters = counters;
     }
 
     fn report(&self, what: &str, outcome: Result<(), String>) {
