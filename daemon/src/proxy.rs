@@ -17,6 +17,8 @@ mod splice;
 #[cfg(test)]
 mod stand;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod wheel;
 mod worker;
 

@@ -89,7 +89,9 @@ async fn client_first<'w>(worker: &'w Worker, socket: &Socket) -> Found<'w> {
 /// Whoever speaks first decides: the client by its bytes, the endpoint by speaking at all.
 async fn race<'w>(worker: &'w Worker, captured: &Captured, socket: &Socket) -> Found<'w> {
     let mut inbox = Inbox::default();
-    let mut dialling = pin!(tcp::dial(worker, captured));
+    // Not a word of it in the records should the client turn out to speak HTTP.
+    let journal = tcp::begin(worker, captured).tentative();
+    let mut dialling = pin!(tcp::dial(worker, captured, journal));
     let mut dialled: Option<Dialled<'w>> = None;
     let looks = poll_fn(|cx| {
         if let Poll::Ready(looks) = poll_looks(worker, cx, socket, &mut inbox) {

@@ -72,6 +72,7 @@ pub(super) async fn serve(
             }
         };
         exchange.finish();
+        captured.may_answer.set(false);
         match after {
             After::Next => client.finished(&mut exchange),
             After::Close => return false,

@@ -104,9 +104,14 @@ impl<'w> Journal<'w> {
         self.step(self.worker.clock.now(), |steps| &mut steps.response);
     }
 
-    /// There is nothing to record after all.
-    pub(super) fn withdraw(mut self) {
+    /// Leaves no record unless it is [confirmed](Self::confirm) or finished later.
+    pub(super) fn tentative(mut self) -> Self {
         self.open = false;
+        self
+    }
+
+    pub(super) fn confirm(&mut self) {
+        self.open = true;
     }
 
     /// The endpoint does not carry it any more.

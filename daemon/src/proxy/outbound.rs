@@ -25,6 +25,9 @@ use crate::transport::Socket;
 /// Dropping the future closes it and leaves the record of what it was carrying.
 pub(super) async fn carry(worker: &Worker, stream: TcpStream, peer: SocketAddr) {
     let Some((captured, socket)) = admit(worker, stream, peer) else { return };
+    let record = &captured.record;
+    let series = worker.shard.series(record.service, 0, record.source.service);
+    let _open = series.connection();
     let carried = AssertUnwindSafe(async {
         match detect::protocol(worker, &captured, &socket).await {
             Found::Http1(early) => http1::serve(worker, &captured, &socket, early).await,

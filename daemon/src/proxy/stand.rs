@@ -1,10 +1,14 @@
 //! A mesh of one service in front of given endpoints, for tests: workers that take every
 //! connection for a captured one to that service.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::{Parts, Workers, bind};
@@ -12,7 +16,7 @@ use crate::capture::{Origin, Origins};
 use crate::config;
 use crate::config::MetricsCompat;
 use crate::model::{Compat, Declared, ServiceName};
-use crate::record::Rings;
+use crate::record::{Record, Rings};
 use crate::state::{
     Backend, Destination, Endpoint, HttpRoute, HttpRule, Matches, Port, Published, Service,
     Snapshot, Split, Subset, Target,
@@ -21,6 +25,9 @@ use crate::telemetry::Telemetry;
 
 pub(super) const VIP: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1)), 80);
+
+/// A request for this target panics, in tests only.
+pub(super) const PANIC: &[u8] = b"/panic-in-a-test";
 
 /// Running workers and what they write to.
 pub(super) struct Stand {
@@ -44,7 +51,8 @@ impl Declaration {
     }
 }
 
-pub(super) fn start(port: u16, declaration: &Declaration) -> Stand {
+pub(super) fn start(declaration: &Declaration) -> Stand {
+    let port = free_port();
     let one = NonZeroUsize::MIN;
     let published = Arc::new(Published::of(snapshot(declaration)));
     let origin = Origin {
@@ -142,38 +150,98 @@ fn snapshot(declaration: &Declaration) -> Snapshot {
     }
 }
 
-#[test]
-#[ignore = "a proxy to try by hand: LISTEN, BACKEND, PROTOCOL"]
-fn by_hand() {
-    let var = |name: &str| std::env::var(name).unwrap_or_default();
-    let backends: Vec<SocketAddr> =
-        var("BACKEND").split(',').map(|address| address.parse().unwrap()).collect();
-    let protocol = match var("PROTOCOL").as_str() {
-        "tcp" => Declared::Tcp,
-        "detect" => Declared::Detect,
-        _ => Declared::Http,
-    };
-    let mut declaration = Declaration::of(protocol, &backends);
-    if !var("LENIENT").is_empty() {
-        declaration.compat = Compat::Lenient;
+/// A port nobody listens on.
+pub(super) fn free_port() -> u16 {
+    let probe = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    probe.local_addr().unwrap().port()
+}
+
+/// Serves every connection with `serve` on a thread of its own, and says where.
+pub(super) fn backend(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = Arc::clone(&serve);
+            std::thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+}
+
+/// Answers every request head with `answer`, until the other side closes.
+pub(super) fn answering(answer: &'static [u8]) -> SocketAddr {
+    backend(move |mut stream| {
+        let mut buffer = [0; 16 * 1024];
+        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+            stream.write_all(answer).unwrap();
+        }
+    })
+}
+
+impl Stand {
+    pub(super) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
     }
-    declaration.timeout = var("TIMEOUT_MS").parse().ok().map(Duration::from_millis);
-    let stand = start(var("LISTEN").parse().unwrap(), &declaration);
-    if !var("SHOW").is_empty() {
-        let mut seen = 0;
+
+    /// Everything that comes back for `sent` until the proxy closes.
+    pub(super) fn ask(&self, sent: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(sent).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The records so far, oldest first, once there are `count`.
+    pub(super) fn records(&self, count: usize) -> Vec<Record> {
         loop {
-            std::thread::park_timeout(Duration::from_millis(200));
-            let all = stand.rings.newest(1000, |_| true);
-            for entry in all.iter().rev().skip(seen) {
-                eprintln!(
-                    "{:?} {} {}",
-                    entry.record,
-                    entry.host.escape_ascii(),
-                    entry.path.escape_ascii()
-                );
+            let entries = self.rings.newest(1_000_000, |_| true);
+            if entries.len() >= count {
+                assert_eq!(entries.len(), count, "more records than requests");
+                return entries.iter().rev().map(|entry| entry.record).collect();
             }
-            seen = all.len();
+            std::thread::yield_now();
         }
     }
-    std::thread::park();
+}
+
+/// Counts what worker threads allocate.
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on this thread's allocations count.
+pub(super) fn count_this_thread() {
+    COUNTED.set(true);
+}
+
+pub(super) fn allocations() -> u64 {
+    ALLOCATIONS.load(Relaxed)
+}
+
+// SAFETY: every call is the system allocator's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTED.get() {
+            ALLOCATIONS.fetch_add(1, Relaxed);
+        }
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(memory, layout) }
+    }
 }

@@ -10,7 +10,7 @@ use super::relay::{Side, relay};
 use super::scratch::Inbox;
 use super::wheel::Timer;
 use super::worker::{Pinned, Worker};
-use crate::record::{Flag, Kind};
+use crate::record::Flag;
 use crate::telemetry::Limit;
 use crate::transport::{ConnectError, Connection, Socket};
 
@@ -36,7 +36,6 @@ impl Dialled<'_> {
     /// The client turned out to speak HTTP: the connection may serve one of its requests.
     pub(super) fn keep(self) {
         let worker = self.worker;
-        self.journal.withdraw();
         if let Some((index, connection)) = self.reached
             && let Some(endpoint) = self.pinned.endpoints.get(index)
         {
@@ -45,10 +44,17 @@ impl Dialled<'_> {
     }
 }
 
+/// The record of a connection carried as it is.
+pub(super) fn begin<'w>(worker: &'w Worker, captured: &Captured) -> Journal<'w> {
+    Journal::begin(worker, captured.next_record(), captured.accepted)
+}
+
 /// Picks an endpoint and connects to it, or to the next ones when that fails.
-pub(super) async fn dial<'w>(worker: &'w Worker, captured: &Captured) -> Dialled<'w> {
-    let mut journal = Journal::begin(worker, captured.record, captured.accepted);
-    journal.record.kind = Kind::Tcp;
+pub(super) async fn dial<'w>(
+    worker: &'w Worker,
+    captured: &Captured,
+    mut journal: Journal<'w>,
+) -> Dialled<'w> {
     let Some((pinned, destination)) = captured.destination(worker) else {
         journal.flag(Flag::NoEndpoint);
         return Dialled { worker, journal, pinned: worker.snapshot(), reached: None };
@@ -99,9 +105,10 @@ pub(super) async fn serve(
 ) -> bool {
     let dialled = match opaque.dialled {
         Some(dialled) => dialled,
-        None => dial(worker, captured).await,
+        None => dial(worker, captured, begin(worker, captured)).await,
     };
     let mut journal = dialled.journal;
+    journal.confirm();
     journal.record.protocol = opaque.protocol;
     let Some((_, connection)) = dialled.reached else {
         journal.finish(b"", b"");

@@ -231,6 +231,8 @@ pub(super) fn run(
     index: usize,
     reins: &Reins,
 ) -> io::Result<usize> {
+    #[cfg(test)]
+    super::stand::count_this_thread();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let cut = local.block_on(&runtime, async {

@@ -4,7 +4,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::exchange::Exchange;
-use super::flow::Broken;
+use super::flow::{Broken, Way};
 use super::reply::{self, Refusal};
 use super::response::{self, Response};
 use crate::proxy::clock::nanos;
@@ -84,8 +84,9 @@ impl Exchange<'_> {
             Ok(()) => {}
         }
         let Some(upstream) = &self.upstream else { return Poll::Ready(Err(Failure::ClientGone)) };
-        let socket = &upstream.connection.socket;
-        match self.answer.poll(cx, &mut scratch, socket, client) {
+        let from = &upstream.connection.socket;
+        let way = Way { from, to: client, pipes: &worker.pipes };
+        match self.answer.poll(cx, &mut scratch, &way) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(Broken::Source)) => {
                 Poll::Ready(Err(Failure::Cut(Flag::UpstreamClosed)))
@@ -117,7 +118,9 @@ impl Exchange<'_> {
                 Poll::Pending => Ok(()),
             };
         }
-        match self.upload.poll(cx, scratch, client, &upstream.connection.socket) {
+        let to = &upstream.connection.socket;
+        let way = Way { from: client, to, pipes: &self.worker.pipes };
+        match self.upload.poll(cx, scratch, &way) {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
             // It may have answered before it closed.
             Poll::Ready(Err(Broken::Sink)) => {

@@ -124,6 +124,8 @@ impl<'w> Exchange<'w> {
     ) -> Result<(), Refusal> {
         let worker = self.worker;
         self.note(&received);
+        #[cfg(test)]
+        assert_ne!(received.target, crate::proxy::stand::PANIC);
         self.journal.step(worker.clock.now(), |steps| &mut steps.head);
         self.route(&received.head())?;
         self.journal.step(worker.clock.now(), |steps| &mut steps.route);
@@ -362,7 +364,6 @@ impl<'w> Exchange<'w> {
     pub(super) fn finish(&mut self) {
         self.journal.record.sent = self.answer.moved;
         self.journal.record.received = self.upload.moved;
-        self.captured.may_answer.set(false);
         let host = self.names.slice(0..self.names.host);
         let path = self.names.slice(self.names.host..self.names.path);
         self.journal.finish(host, path);

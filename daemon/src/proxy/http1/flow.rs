@@ -3,13 +3,18 @@
 //! Nothing is read while something is still unsent, so a slow reader slows the writer down and
 //! no buffer grows beyond one read.
 
+use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::task::{Context, Poll, ready};
 
 use super::body::Body;
 use super::chunk::BadChunk;
 use crate::proxy::scratch::{Inbox, Scratch};
+use crate::proxy::splice::Pipe;
 use crate::transport::Socket;
+
+/// Below this, copying costs no more than the pipe's calls.
+const SPLICE_FROM: u64 = 256 * 1024;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -19,10 +24,20 @@ pub(super) struct Flow {
     pub(super) inbox: Inbox,
     unsent: Vec<u8>,
     sent_of_unsent: usize,
+    /// Carries the bulk of a long body.
+    pipe: Option<Pipe>,
     /// A body until close that goes on in chunks.
     pub(super) reframe: bool,
     /// Body bytes passed on.
     pub(super) moved: u64,
+}
+
+/// From where to where.
+pub(super) struct Way<'a> {
+    pub(super) from: &'a Socket,
+    pub(super) to: &'a Socket,
+    /// The worker's spare ones.
+    pub(super) pipes: &'a RefCell<Vec<Pipe>>,
 }
 
 /// Why a body did not pass whole.
@@ -41,6 +56,8 @@ impl Flow {
         self.body = Body::Done;
         self.inbox.clear();
         self.forget_unsent();
+        // It may still hold bytes of this message.
+        self.pipe = None;
         self.reframe = false;
         self.moved = 0;
     }
@@ -52,7 +69,9 @@ impl Flow {
 
     /// The whole message was handed to the kernel.
     pub(super) fn is_done(&self) -> bool {
-        self.body.is_done() && self.unsent.is_empty()
+        self.body.is_done()
+            && self.unsent.is_empty()
+            && self.pipe.as_ref().is_none_or(|pipe| pipe.held() == 0)
     }
 
     /// To be sent before anything that is read from now on.
@@ -92,29 +111,71 @@ impl Flow {
         &mut self,
         cx: &mut Context<'_>,
         scratch: &mut Scratch,
-        from: &Socket,
-        to: &Socket,
+        way: &Way<'_>,
     ) -> Poll<Result<(), Broken>> {
         loop {
-            ready!(self.poll_flush(cx, to)).map_err(|_gone| Broken::Sink)?;
+            ready!(self.poll_flush(cx, way.to)).map_err(|_gone| Broken::Sink)?;
             if self.body.is_done() {
+                way.pipes.borrow_mut().extend(self.pipe.take());
                 return Poll::Ready(Ok(()));
             }
-            let length = match ready!(self.inbox.poll_fill(cx, from, scratch)) {
-                Ok(0) if matches!(self.body, Body::UntilClose) => {
-                    self.body = Body::Done;
-                    if self.reframe {
-                        self.queue(b"0\r\n\r\n");
-                    }
-                    continue;
-                }
-                Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Source)),
-                Ok(length) => length,
+            if self.pipe.is_none() && self.is_bulk() {
+                self.pipe = way.pipes.borrow_mut().pop().or_else(|| Pipe::new().ok());
+            }
+            let moved = match self.pipe.take() {
+                Some(pipe) => self.poll_splice(cx, pipe, way),
+                None => self.poll_copy(cx, scratch, way),
             };
-            let (_, kept) =
-                self.start(scratch, (length, 0)).map_err(|BadChunk(why)| Broken::Framing(why))?;
-            self.send_body(scratch, (0, kept), &[], to).map_err(|_gone| Broken::Sink)?;
+            ready!(moved)?;
         }
+    }
+
+    /// So much is still to come, and goes on as it is, that a pipe pays.
+    fn is_bulk(&self) -> bool {
+        self.inbox.is_empty() && self.body.plain_remaining().is_some_and(|left| left >= SPLICE_FROM)
+    }
+
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut pipe: Pipe,
+        way: &Way<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        let left = self.body.plain_remaining().unwrap_or(0);
+        let at_most = usize::try_from(left).unwrap_or(usize::MAX);
+        let taken = way.from.poll_in(cx, || pipe.take_in(way.from, at_most));
+        self.pipe = Some(pipe);
+        match ready!(taken) {
+            Ok(taken) if taken > 0 => {
+                self.body.advance(taken as u64);
+                self.moved += taken as u64;
+                Poll::Ready(Ok(()))
+            }
+            _ => Poll::Ready(Err(Broken::Source)),
+        }
+    }
+
+    fn poll_copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+        way: &Way<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        let length = match ready!(self.inbox.poll_fill(cx, way.from, scratch)) {
+            Ok(0) if matches!(self.body, Body::UntilClose) => {
+                self.body = Body::Done;
+                if self.reframe {
+                    self.queue(b"0\r\n\r\n");
+                }
+                return Poll::Ready(Ok(()));
+            }
+            Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Source)),
+            Ok(length) => length,
+        };
+        let (_, kept) =
+            self.start(scratch, (length, 0)).map_err(|BadChunk(why)| Broken::Framing(why))?;
+        let sent = self.send_body(scratch, (0, kept), &[], way.to);
+        Poll::Ready(sent.map_err(|_gone| Broken::Sink))
     }
 
     /// Sends `head` and a part of the body, the latter as a chunk where it is reframed.
@@ -156,6 +217,11 @@ impl Flow {
             self.sent_of_unsent += ready!(to.poll_write(cx, rest))?;
         }
         self.forget_unsent();
+        if let Some(pipe) = &mut self.pipe {
+            while pipe.held() > 0 {
+                ready!(to.poll_out(cx, || pipe.give_out(to)))?;
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
