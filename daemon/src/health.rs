@@ -95,12 +95,12 @@ impl Rounds {
             {
                 let name = snapshot.services.get(endpoint.service).map(|service| &service.name);
                 let name = name.map(ToString::to_string).unwrap_or_default();
-                self.start(endpoint, check.clone(), name);
+                self.start(endpoint, check.clone(), &name);
             }
         }
     }
 
-    fn start(&mut self, endpoint: &Endpoint, check: HealthCheck, service: String) {
+    fn start(&mut self, endpoint: &Endpoint, check: HealthCheck, service: &str) {
         let stop = CancellationToken::new();
         let before = match endpoint.live.health() {
             Health::Unchecked | Health::Unknown => check.initial,

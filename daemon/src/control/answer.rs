@@ -12,12 +12,12 @@ pub(super) fn one(
     outcome: &Outcome,
     key: &Key,
     otherwise: v1::Action,
-    detail: String,
+    detail: &str,
 ) -> Vec<v1::ObjectChange> {
     let mut lines: Vec<_> = outcome
         .changes
         .iter()
-        .map(|change| line(change, if change.key == *key { detail.clone() } else { String::new() }))
+        .map(|change| line(change, if change.key == *key { detail } else { "" }))
         .collect();
     if lines.is_empty() {
         lines.push(convert::object_change(key, otherwise, String::new()));
@@ -26,13 +26,13 @@ pub(super) fn one(
 }
 
 /// A change with its diff.
-pub(super) fn line(change: &Change, detail: String) -> v1::ObjectChange {
+pub(super) fn line(change: &Change, detail: &str) -> v1::ObjectChange {
     let diff = diff(change.before.as_ref(), change.after.as_ref());
-    let line = convert::object_change(&change.key, convert::action(change), detail);
+    let line = convert::object_change(&change.key, convert::action(change), detail.to_owned());
     v1::ObjectChange { diff, ..line }
 }
 
-pub(super) fn response(outcome: Outcome, changes: Vec<v1::ObjectChange>) -> v1::ChangeResponse {
+pub(super) fn response(outcome: &Outcome, changes: Vec<v1::ObjectChange>) -> v1::ChangeResponse {
     v1::ChangeResponse {
         changes,
         generation: outcome.generation,

@@ -11,7 +11,8 @@ use super::error::Failure;
 use super::{Daemon, convert};
 use crate::model::ServiceName;
 use crate::registry::{Claim, ClaimKey};
-use crate::state::{Declared, Draft, Held, Outcome, View};
+use crate::state::{Change, Declared, Draft, Held, Outcome, View};
+use crate::telemetry::Severity;
 
 /// See the module.
 pub(super) struct Core {
@@ -39,7 +40,20 @@ impl Core {
             edit(draft)?;
             self.guard(peer, &before, &draft.declared().claims)
         };
-        Ok(self.daemon.store.update(author, mutation, guarded).await?)
+        let (user, dry_run) = (author.user.clone(), mutation.dry_run);
+        let outcome = self.daemon.store.update(author, mutation, guarded).await?;
+        if !dry_run && !outcome.changes.is_empty() {
+            self.tell(&outcome, &user);
+        }
+        Ok(outcome)
+    }
+
+    fn tell(&self, outcome: &Outcome, user: &str) {
+        let line = |change: &Change| format!("{} {}", change.key, change.action.word());
+        let lines: Vec<_> = outcome.changes.iter().map(line).collect();
+        let message = format!("{} by {user}", lines.join(", "));
+        let subject = format!("generation {}", outcome.generation);
+        self.daemon.telemetry.events.emit("config/changed", subject, message, Severity::Info);
     }
 
     fn guard(&self, peer: Peer, before: &View, after: &Claims) -> Result<(), Failure> {

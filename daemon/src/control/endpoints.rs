@@ -1,9 +1,12 @@
 //! Questions about the endpoints of a service that several calls ask.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use mesh_proto::manifest::{self, Endpoint as Written, Object, Protocol, ServiceSpec};
+use mesh_proto::codes;
+use mesh_proto::manifest::{self, Endpoint as Written, Key, Object, Protocol, ServiceSpec};
 
+use super::error::Failure;
 use crate::health::Probed;
 use crate::model::{Health, ServiceName};
 use crate::registry::{Claim, ClaimKey};
@@ -93,6 +96,56 @@ pub(super) fn other_service_at<'a>(
         .filter(|endpoint| endpoint.address == key.address && endpoint.node == node);
     let other = here.find_map(|endpoint| snapshot.services.get(endpoint.service))?;
     (other.name != key.service).then_some(&other.name)
+}
+
+/// An address that one of `objects` and another service both have as an endpoint: whose traffic
+/// it takes could not be told.
+pub(super) fn shared_address<'a>(
+    objects: &'a [Object],
+    all: &'a BTreeMap<Key, Object>,
+    node: &'a str,
+) -> Option<(SocketAddr, &'a str, &'a str)> {
+    let mut owners = HashMap::new();
+    for service in all.values().filter_map(as_service) {
+        for place in places(service, node) {
+            owners.entry(place).or_insert_with(Vec::new).push(service);
+        }
+    }
+    objects.iter().filter_map(as_service).find_map(|service| {
+        places(service, node).find_map(|place| {
+            let own = &service.metadata;
+            let mut owners = owners.get(&place)?.iter().map(|owner| &owner.metadata);
+            let other = owners
+                .find(|other| (&other.namespace, &other.name) != (&own.namespace, &own.name))?;
+            Some((place.1, own.name.as_str(), other.name.as_str()))
+        })
+    })
+}
+
+fn as_service(object: &Object) -> Option<&manifest::Service> {
+    match object {
+        Object::Service(service) => Some(service),
+        Object::HttpRoute(_) | Object::TcpRoute(_) => None,
+    }
+}
+
+fn places<'a>(
+    service: &'a manifest::Service,
+    node: &'a str,
+) -> impl Iterator<Item = (&'a str, SocketAddr)> {
+    service.spec.endpoints.iter().map(move |endpoint| {
+        let node = endpoint.node.as_deref().unwrap_or(node);
+        (node, SocketAddr::new(endpoint.address, endpoint.port))
+    })
+}
+
+pub(super) fn taken(address: SocketAddr, wanted: &str, other: &str) -> Failure {
+    let message = format!("{address} already serves service \"{other}\"");
+    Failure::new(codes::ADDRESS_TAKEN, message)
+        .why(format!(
+            "it cannot also be an endpoint of \"{wanted}\": an address stands for one service"
+        ))
+        .fix(format!("meshctl deregister {other} --port {}", address.port()))
 }
 
 /// Whether the port of `claim` is declared elsewhere with another protocol.

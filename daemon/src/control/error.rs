@@ -11,7 +11,10 @@ use crate::state::{Damage, UndoError, UpdateError};
 
 /// A refusal: what happened, why, and commands that fix it, with the caller's own arguments.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Told>);
+
+#[derive(Clone, Debug)]
+struct Told {
     code: Code,
     message: String,
     why: Vec<String>,
@@ -21,27 +24,28 @@ pub(crate) struct Failure {
 impl Failure {
     /// Why and fix are the code's own until [`Self::why`] and [`Self::fix`] say better.
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), why: Vec::new(), fix: Vec::new() }
+        let message = message.into();
+        Self(Box::new(Told { code, message, why: Vec::new(), fix: Vec::new() }))
     }
 
     pub(super) fn why(mut self, why: impl Into<String>) -> Self {
-        self.why.push(why.into());
+        self.0.why.push(why.into());
         self
     }
 
     pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix.push(fix.into());
+        self.0.fix.push(fix.into());
         self
     }
 
     pub(crate) fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 }
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
-        let Failure { code, message, mut why, mut fix } = failure;
+        let Told { code, message, mut why, mut fix } = *failure.0;
         if why.is_empty() {
             why.push(code.why.to_owned());
         }
@@ -75,7 +79,7 @@ impl From<Vec<ManifestError>> for Failure {
             return Self::new(codes::INTERNAL, "the manifest was refused without a reason");
         };
         let mut failure = Self::new(first.code, first.to_string()).why(first.why.clone());
-        failure.why.extend(errors.map(|other| format!("also {other}")));
+        failure.0.why.extend(errors.map(|other| format!("also {other}")));
         failure.fix(first.hint)
     }
 }

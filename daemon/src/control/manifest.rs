@@ -134,8 +134,8 @@ impl Manifests {
             Err(missing(draft, &key))
         };
         let outcome = self.core.change(peer, request.mutation, edit).await?;
-        let changes = answer::one(&outcome, &key, v1::Action::NotFound, String::new());
-        Ok(answer::response(outcome, changes))
+        let changes = answer::one(&outcome, &key, v1::Action::NotFound, "");
+        Ok(answer::response(&outcome, changes))
     }
 
     /// What the answer should warn of: changed routes that hang on nothing.

@@ -58,8 +58,8 @@ impl Registry {
             true => String::new(),
             false => self.detail(&outcome, &service, address, dry_run).await,
         };
-        let changes = answer::one(&outcome, &service_key(&service), v1::Action::Unchanged, detail);
-        Ok(answer::response(outcome, changes))
+        let changes = answer::one(&outcome, &service_key(&service), v1::Action::Unchanged, &detail);
+        Ok(answer::response(&outcome, changes))
     }
 
     /// "n1 127.0.0.1:8080 subset v1, healthy (200 in 2ms), web.mesh -> 240.0.0.7"
@@ -113,9 +113,13 @@ impl Registry {
             Ok(())
         };
         let outcome = self.0.change(peer, request.mutation, edit).await?;
-        let changes =
-            answer::one(&outcome, &service_key(&service), v1::Action::NotFound, removed.join(", "));
-        Ok(answer::response(outcome, changes))
+        let changes = answer::one(
+            &outcome,
+            &service_key(&service),
+            v1::Action::NotFound,
+            &removed.join(", "),
+        );
+        Ok(answer::response(&outcome, changes))
     }
 }
 
@@ -137,11 +141,8 @@ fn put(
         return Ok(());
     }
     if let Some(other) = endpoints::other_service_at(draft.snapshot(), &key, node) {
-        return Err(Failure::new(
-            codes::ADDRESS_TAKEN,
-            format!("{} already serves service \"{other}\"", key.address),
-        )
-        .fix(format!("meshctl deregister {other} --port {}", key.address.port())));
+        let (wanted, other) = (key.service.to_string(), other.to_string());
+        return Err(endpoints::taken(key.address, &wanted, &other));
     }
     if endpoints::speaks_otherwise(draft.declared(), &claim) {
         return Err(Failure::new(

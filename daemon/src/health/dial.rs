@@ -115,7 +115,8 @@ fn status_of(mut head: &[u8]) -> io::Result<Option<u16>> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; 128];
         let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(head).map_err(|_| malformed("not HTTP/1"))?;
+        let parsed =
+            response.parse(head).map_err(|error| malformed(&format!("not HTTP/1: {error}")))?;
         let (httparse::Status::Complete(length), Some(status)) = (parsed, response.code) else {
             return Ok(None);
         };
@@ -127,10 +128,11 @@ fn status_of(mut head: &[u8]) -> io::Result<Option<u16>> {
 }
 
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => error.to_string(),
-        kind => kind.to_string(),
+    let kind = error.kind();
+    if matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) {
+        return error.to_string();
     }
+    kind.to_string()
 }
 
 fn millis(elapsed: Duration) -> String {

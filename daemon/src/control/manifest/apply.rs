@@ -9,8 +9,8 @@ use mesh_proto::{codes, v1};
 use super::Manifests;
 use crate::control::answer;
 use crate::control::authorise::Peer;
-use crate::control::convert;
 use crate::control::error::Failure;
+use crate::control::{convert, endpoints};
 use crate::model::ServiceName;
 use crate::registry::ClaimKey;
 use crate::state::{Declared, Draft};
@@ -48,7 +48,11 @@ impl Wish {
             draft.delete(&key);
         }
         let all = draft.declared().all_effective(node);
-        Ok(validate(&self.objects, all.values())?)
+        validate(&self.objects, all.values())?;
+        match endpoints::shared_address(&self.objects, &all, node) {
+            None => Ok(()),
+            Some((address, one, other)) => Err(endpoints::taken(address, one, other)),
+        }
     }
 
     /// Objects of the set that no document contains any more.
@@ -120,12 +124,12 @@ impl Manifests {
         let mut lines = Vec::with_capacity(wished.len());
         for key in &wished {
             lines.push(match outcome.changes.iter().find(|change| change.key == *key) {
-                Some(change) => answer::line(change, String::new()),
+                Some(change) => answer::line(change, ""),
                 None => convert::object_change(key, v1::Action::Unchanged, String::new()),
             });
         }
         let others = outcome.changes.iter().filter(|change| !wished.contains(&change.key));
-        lines.extend(others.map(|change| answer::line(change, String::new())));
-        Ok(v1::ChangeResponse { warnings, ..answer::response(outcome, lines) })
+        lines.extend(others.map(|change| answer::line(change, "")));
+        Ok(v1::ChangeResponse { warnings, ..answer::response(&outcome, lines) })
     }
 }

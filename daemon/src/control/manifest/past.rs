@@ -30,9 +30,9 @@ impl Manifests {
             Some(to) => format!("as at generation {to}"),
             None => String::new(),
         };
-        let lines = outcome.changes.iter().map(|change| answer::line(change, detail.clone()));
+        let lines = outcome.changes.iter().map(|change| answer::line(change, &detail));
         let lines = lines.collect();
-        Ok(answer::response(outcome, lines))
+        Ok(answer::response(&outcome, lines))
     }
 
     pub(super) async fn exported(
@@ -66,6 +66,6 @@ fn entry(past: &Past) -> v1::HistoryEntry {
         pid: delta.author.pid,
         command_line: delta.author.command_line.clone(),
         reason: delta.reason.clone(),
-        changes: past.changes.iter().map(|change| answer::line(change, String::new())).collect(),
+        changes: past.changes.iter().map(|change| answer::line(change, "")).collect(),
     }
 }

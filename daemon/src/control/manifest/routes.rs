@@ -35,8 +35,8 @@ impl Manifests {
         let outcome = self.core.change(peer, mutation, edit).await?;
         let (key, detail) = edited;
         let warnings = empty_targets(&outcome.snapshot, &service.namespace, &request.to);
-        let changes = answer::one(&outcome, &key, v1::Action::Unchanged, detail);
-        Ok(v1::ChangeResponse { warnings, ..answer::response(outcome, changes) })
+        let changes = answer::one(&outcome, &key, v1::Action::Unchanged, &detail);
+        Ok(v1::ChangeResponse { warnings, ..answer::response(&outcome, changes) })
     }
 
     fn edit_rule(
@@ -58,7 +58,7 @@ impl Manifests {
             None => route_key(Kind::HttpRoute, service),
         };
         match edited.route {
-            Some(route) => self.put_route(draft, Object::HttpRoute(route))?,
+            Some(route) => self.put_route(draft, &Object::HttpRoute(route))?,
             None => {
                 draft.delete(&key);
             }
@@ -66,10 +66,10 @@ impl Manifests {
         Ok((key, detail))
     }
 
-    fn put_route(&self, draft: &mut Draft, route: Object) -> Result<(), Failure> {
+    fn put_route(&self, draft: &mut Draft, route: &Object) -> Result<(), Failure> {
         draft.put(route.clone());
         let all = draft.declared().all_effective(&self.core.daemon.identity.node);
-        Ok(validate([&route], all.values())?)
+        Ok(validate([route], all.values())?)
     }
 
     pub(super) async fn set_weights(
@@ -85,14 +85,14 @@ impl Manifests {
             check_targets(draft.snapshot(), &service, &request)?;
             let route = weighted(draft, &service, &request)?;
             key = route.key();
-            self.put_route(draft, route)
+            self.put_route(draft, &route)
         };
         let outcome = self.core.change(peer, mutation, edit).await?;
         let shares =
             request.shares.iter().map(|share| format!("{}={}", share.subset, share.weight));
         let detail = shares.collect::<Vec<_>>().join(" ");
-        let changes = answer::one(&outcome, &key, v1::Action::Unchanged, detail);
-        Ok(answer::response(outcome, changes))
+        let changes = answer::one(&outcome, &key, v1::Action::Unchanged, &detail);
+        Ok(answer::response(&outcome, changes))
     }
 }
 

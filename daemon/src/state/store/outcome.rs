@@ -62,6 +62,16 @@ pub(crate) enum Action {
     Deleted,
 }
 
+impl Action {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpdateError<E> {
