@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     let settings = daemon.as_deref().unwrap_or_default();
     for (whose, setting) in client.iter().map(of("meshctl")).chain(settings.iter().map(of("meshd")))
     {
-        let value = if setting.value.is_empty() { "-".to_owned() } else { setting.value };
+        let value = if is_unset(&setting) { "-".to_owned() } else { setting.value };
         table.push(vec![whose.into(), setting.key.into(), value.into(), setting.origin.into()]);
     }
     let daemon_document = daemon.as_deref().map_or(Value::Null, |daemon| list(daemon));
@@ -105,6 +105,11 @@ fn flag_value(long: &str, short: Option<&str>) -> String {
         (!value.is_empty()).then(|| value.to_owned())
     });
     attached.or_else(|| env::args().nth(position + 1)).unwrap_or_default()
+}
+
+/// The daemon says "null" for what has no value.
+fn is_unset(setting: &Setting) -> bool {
+    matches!(setting.value.as_str(), "" | "null")
 }
 
 fn list(settings: &[Setting]) -> Value {

@@ -169,7 +169,7 @@ async fn typed(stage: &Stage, words: &[&str], context: &Context) -> Result<Strin
     if output.status.success() {
         return Ok(text);
     }
-    let failure = unmet(&format!("{prompt} failed"));
+    let failure = unmet(&format!("the demo's command failed: meshctl {}", words.join(" ")));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(said.lines().fold(failure, |failure, line| failure.why(line.trim())))
 }
