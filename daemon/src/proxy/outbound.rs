@@ -17,7 +17,7 @@ use crate::capture::Origin;
 use crate::model::Compat;
 use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps, padded};
 use crate::state::{Destination, Snapshot};
-use crate::telemetry::{Open, Refusal};
+use crate::telemetry::Refusal;
 use crate::transport::Socket;
 
 /// Carries one accepted connection to its end.
@@ -60,8 +60,6 @@ pub(super) struct Captured {
     begun: Cell<bool>,
     /// What the address stands for in the snapshot last used.
     known: RefCell<(Pinned, Destination)>,
-    /// Counted as open until dropped.
-    _open: Open,
 }
 
 impl Captured {
@@ -121,14 +119,12 @@ fn admit(worker: &Worker, stream: TcpStream, peer: SocketAddr) -> Option<(Captur
         return None;
     }
     let service = pinned.services.get(destination.service).map_or(0, |service| service.id);
-    let open = worker.shard.series(service, 0, record.source.service).connection();
     let captured = Captured {
         record: Record { service, ..record },
         accepted,
         may_answer: Cell::new(false),
         begun: Cell::new(false),
         known: RefCell::new((pinned, destination)),
-        _open: open,
     };
     Some((captured, Socket::accepted(stream).ok()?))
 }
