@@ -127,26 +127,26 @@ async fn channel_over(stream: UnixStream) -> Result<Channel, Failure> {
 
 fn unreachable(socket: &Path, error: &Error) -> Failure {
     let path = socket.display();
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            let message = format!("you may not use the API socket {path}");
-            Failure::new(&codes::PERMISSION, message)
-                .why("it belongs to root and the group mesh; you are neither")
-                .fix("sudo usermod -aG mesh $USER   (then log in again)")
-        }
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            let message = format!("meshd is not running (no listener on {path})");
-            let failure = Failure::new(&codes::NOT_RUNNING, message);
-            let failure = match error.kind() {
-                ErrorKind::NotFound => failure.why(format!("there is no file {path}")),
-                _ => failure.why(format!("{path} is left over from a daemon that ended")),
-            };
-            failure.fix(start_line(socket))
-        }
-        _ => Failure::new(&codes::NOT_RUNNING, format!("cannot reach meshd at {path}"))
-            .why(error.to_string())
-            .fix(start_line(socket)),
+    let kind = error.kind();
+    if kind == ErrorKind::PermissionDenied {
+        let message = format!("you may not use the API socket {path}");
+        return Failure::new(&codes::PERMISSION, message)
+            .why("it belongs to root and the group mesh; you are neither")
+            .fix("sudo usermod -aG mesh $USER   (then log in again)");
     }
+    if !matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
+        return Failure::new(&codes::NOT_RUNNING, format!("cannot reach meshd at {path}"))
+            .why(error.to_string())
+            .fix(start_line(socket));
+    }
+    let why = if kind == ErrorKind::NotFound {
+        format!("there is no file {path}")
+    } else {
+        format!("{path} is left over from a daemon that ended")
+    };
+    Failure::new(&codes::NOT_RUNNING, format!("meshd is not running (no listener on {path})"))
+        .why(why)
+        .fix(start_line(socket))
 }
 
 /// The line that starts meshd on this host.

@@ -237,6 +237,7 @@ fn show_failure(failure: &Failure, json: bool, paint: &Paint) {
     }
     let mut text = String::new();
     for (label, line) in failure.lines() {
+        let line = visible(&line);
         match label {
             "error" => text.push_str(&format!("{} {line}\n", paint.tone(Tone::Bad, "error:"))),
             "" => text.push_str(&format!("       {line}\n")),
@@ -247,6 +248,17 @@ fn show_failure(failure: &Failure, json: bool, paint: &Paint) {
         }
     }
     complain(&text);
+}
+
+/// Text that cannot move the cursor, colour the screen or turn the reading direction: what it
+/// quotes may come from anywhere.
+fn visible(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let shown = |c: char| if hidden(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// Standard error may be closed or full; there is nowhere left to say so.
@@ -267,4 +279,15 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 /// Ends the command successfully: whoever read the output had enough.
 fn reader_gone() -> Failure {
     Failure::told("", Exit::DONE, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn quoted_text_cannot_control_the_terminal() {
+        assert_eq!(visible("we\u{1b}[31mb"), "we\\u{1b}[31mb");
+        assert_eq!(visible("\u{202e}bew ✓"), "\\u{202e}bew ✓");
+    }
 }

@@ -17,15 +17,19 @@ fn the_man_page_of_meshd_is_what_its_flags_say() {
 }
 
 fn page() -> String {
+    rendered().unwrap_or_default()
+}
+
+fn rendered() -> std::io::Result<String> {
     let man =
         Man::new(meshd::Flags::command()).title("MESHD").section("8").date("").manual("meshctl");
     let mut text = Vec::new();
-    man.render_title(&mut text).unwrap();
-    man.render_name_section(&mut text).unwrap();
-    man.render_synopsis_section(&mut text).unwrap();
-    man.render_description_section(&mut text).unwrap();
-    man.render_options_section(&mut text).unwrap();
-    String::from_utf8(text).unwrap() + REST
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned() + REST)
 }
 
 const REST: &str = ".SH EXAMPLES

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn names_follow_a_slash_or_a_space() {
         let web = Target { kind: "service", name: Some("web".to_owned()) };
-        assert_eq!(targets(&words("service/web")).unwrap(), [web.clone()]);
+        assert_eq!(targets(&words("service/web")).unwrap(), std::slice::from_ref(&web));
         assert_eq!(targets(&words("svc web")).unwrap(), [web]);
         assert_eq!(targets(&words("services")).unwrap(), [Target { kind: "service", name: None }]);
         assert_eq!(targets(&words("service/a route/b")).unwrap().len(), 2);

@@ -10,17 +10,28 @@ use crate::error::Failure;
 
 /// The failure for a command line clap refused; `None` when it only wants something printed.
 pub(crate) fn failure(error: &clap::Error, line: &[OsString]) -> Option<Failure> {
-    let failure = match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::MissingSubcommand
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
-        ErrorKind::InvalidSubcommand => unknown_command(error),
-        ErrorKind::UnknownArgument => unknown_argument(error),
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => wrong_value(error),
-        ErrorKind::MissingRequiredArgument => missing(error),
-        ErrorKind::ArgumentConflict => conflict(error),
-        _ => Failure::usage(first_line(error)),
+    let kind = error.kind();
+    let only_shows = [
+        ErrorKind::DisplayHelp,
+        ErrorKind::DisplayVersion,
+        ErrorKind::MissingSubcommand,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ];
+    if only_shows.contains(&kind) {
+        return None;
+    }
+    let failure = if kind == ErrorKind::InvalidSubcommand {
+        unknown_command(error)
+    } else if kind == ErrorKind::UnknownArgument {
+        unknown_argument(error)
+    } else if matches!(kind, ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        wrong_value(error)
+    } else if kind == ErrorKind::MissingRequiredArgument {
+        missing(error)
+    } else if kind == ErrorKind::ArgumentConflict {
+        conflict(error)
+    } else {
+        Failure::usage(first_line(error))
     };
     Some(failure.fix(help_line(line)))
 }

@@ -1,6 +1,9 @@
 //! `meshctl describe`: one object with everything known about it, for people.
 
+use std::time::SystemTime;
+
 use clap_complete::ArgValueCompleter;
+use mesh_proto::v1::StreamEventsRequest;
 use serde_json::{Value, json};
 
 use crate::args::target;
@@ -13,6 +16,8 @@ use crate::error::{Exit, Failure};
 use crate::output::paint::Tone;
 use crate::output::table::{Cell, Table, left, right};
 use crate::output::{Answer, Human, number};
+
+const MOST_EVENTS: usize = 5;
 
 /// Show one object with all that is known about it
 #[derive(clap::Args)]
@@ -53,11 +58,30 @@ async fn described(object: &Object, client: &Client, context: &Context) -> Resul
     match object.kind().as_str() {
         "service" => {
             let routes = object::fetch(client, context, "route", None).await?;
-            Ok(service(object, &routes, context))
+            Ok(service(object, &routes, context) + &events(object, client).await?)
         }
         "run" => Ok(run_text(object)),
         _ => Ok(route(object)),
     }
+}
+
+/// What happened to the object last.
+async fn events(object: &Object, client: &Client) -> Result<String, Failure> {
+    let request = StreamEventsRequest::default();
+    let mut events = client.call(client.events().stream(request)).await?;
+    let mut about = Vec::new();
+    while let Some(event) = events.message().await? {
+        if event.subject.split(' ').next() == Some(&object.reference()) {
+            about.push(event);
+        }
+    }
+    let mut text = String::new();
+    for event in about.iter().skip(about.len().saturating_sub(MOST_EVENTS)) {
+        let time = event.time.and_then(|time| SystemTime::try_from(time).ok());
+        let age = time.and_then(|time| time.elapsed().ok()).map(number::age).unwrap_or_default();
+        text += &format!("\n{age} ago  {}  {}", event.kind, event.message);
+    }
+    Ok(if text.is_empty() { text } else { format!("\nEvents{text}\n") })
 }
 
 fn line(label: &str, text: &str) -> String {

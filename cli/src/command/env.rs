@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
         let value = if is_unset(&setting) { "-".to_owned() } else { setting.value };
         table.push(vec![whose.into(), setting.key.into(), value.into(), setting.origin.into()]);
     }
-    let daemon_document = daemon.as_deref().map_or(Value::Null, |daemon| list(daemon));
+    let daemon_document = daemon.as_deref().map_or(Value::Null, list);
     context.output.show(&Answer {
         document: json!({"client": list(&client), "daemon": daemon_document}),
         names: client.iter().chain(settings).map(|setting| setting.key.clone()).collect(),

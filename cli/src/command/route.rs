@@ -84,12 +84,7 @@ impl FromStr for Backend {
         if service.is_empty() || (subset.is_empty() && target.contains(':')) {
             return Err(NotABackend);
         }
-        Ok(Self(BackendRef {
-            service: service.to_owned(),
-            subset: subset.to_owned(),
-            weight,
-            ..BackendRef::default()
-        }))
+        Ok(Self(BackendRef { service: service.to_owned(), subset: subset.to_owned(), weight }))
     }
 }
 

@@ -81,18 +81,16 @@ fn become_command(args: &Args, environment: Vec<(String, String)>, socket: &Path
     command.args(words).envs(environment).env("MESHCTL_SOCKET", socket);
     let error = command.exec();
     let program = program.to_string_lossy();
-    match error.kind() {
-        ErrorKind::NotFound if !program.contains('/') => {
-            Failure::new(&codes::COMMAND_NOT_FOUND, format!("{program}: command not found"))
-                .why("no directory in PATH has it")
-        }
-        ErrorKind::NotFound => {
-            Failure::new(&codes::COMMAND_NOT_FOUND, format!("{program}: no such file"))
-                .why("the file, or the interpreter its first line names, does not exist")
-        }
-        _ => Failure::new(&codes::NOT_EXECUTABLE, format!("{program}: cannot be executed"))
-            .why(error.to_string()),
+    if error.kind() != ErrorKind::NotFound {
+        return Failure::new(&codes::NOT_EXECUTABLE, format!("{program}: cannot be executed"))
+            .why(error.to_string());
     }
+    if program.contains('/') {
+        return Failure::new(&codes::COMMAND_NOT_FOUND, format!("{program}: no such file"))
+            .why("the file, or the interpreter its first line names, does not exist");
+    }
+    Failure::new(&codes::COMMAND_NOT_FOUND, format!("{program}: command not found"))
+        .why("no directory in PATH has it")
 }
 
 /// The variables of every file, later ones last.

@@ -19,7 +19,6 @@ pub(crate) enum Tone {
 pub(crate) enum Mark {
     Ok,
     Warn,
-    Fail,
 }
 
 /// What one of the two output streams can show.
@@ -70,7 +69,6 @@ impl Paint {
         let (symbol, ascii, tone) = match mark {
             Mark::Ok => ("✓", "ok", Tone::Good),
             Mark::Warn => ("!", "warn", Tone::Warn),
-            Mark::Fail => ("✗", "FAIL", Tone::Bad),
         };
         self.tone(tone, if self.unicode { symbol } else { ascii })
     }

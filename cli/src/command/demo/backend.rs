@@ -120,8 +120,9 @@ fn users() -> Value {
 fn user(id: &str) -> Response<Full<Bytes>> {
     let users = users();
     let known = users.as_array().into_iter().flatten();
-    let found =
-        known.into_iter().find(|user| user.get("id").is_some_and(|known| known.to_string() == id));
+    let found = known.into_iter().find(|user| {
+        user.get("id").and_then(Value::as_u64).is_some_and(|known| id.parse() == Ok(known))
+    });
     match found {
         Some(user) => reply(StatusCode::OK, user),
         None => reply(StatusCode::NOT_FOUND, &json!({"error": format!("user {id} not found")})),

@@ -8,7 +8,7 @@ use ratatui::symbols::border;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Cell, Clear, Paragraph, Row as TableRow, Table, TableState};
 
-use super::view::View;
+use super::view::{Mode, View};
 use crate::command::numbers::rows::{self, Level, Row};
 use crate::output::number;
 
@@ -45,7 +45,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
         let title = format!(" Problems ({}) ", problems.len());
         frame.render_widget(Paragraph::new(lines).block(block(view).title(title)), below);
     }
-    if view.help {
+    if view.mode == Mode::Help {
         draw_help(frame, view);
     }
 }
@@ -169,7 +169,7 @@ fn draw_services(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let widths = [Constraint::Fill(3), Constraint::Fill(2)];
     let widths =
         widths.into_iter().chain(columns.iter().map(|column| Constraint::Length(column.width)));
-    let title = match (view.typing, view.filter.as_str()) {
+    let title = match (view.mode == Mode::Typing, view.filter.as_str()) {
         (false, "") => format!(" Services - by {} ", view.sort.name()),
         (typing, filter) => format!(" Services /{filter}{} ", if typing { "_" } else { "" }),
     };

@@ -16,9 +16,7 @@ pub(super) const TREND: usize = 8;
 pub(super) struct View {
     frame: Option<MetricsFrame>,
     pub(super) frozen: bool,
-    pub(super) help: bool,
-    /// Being typed: then letters are text, not commands.
-    pub(super) typing: bool,
+    pub(super) mode: Mode,
     pub(super) filter: String,
     pub(super) sort: Sort,
     window: u32,
@@ -26,6 +24,15 @@ pub(super) struct View {
     pub(super) selected: usize,
     trends: HashMap<String, VecDeque<f64>>,
     pub(super) unicode: bool,
+}
+
+/// What keys and the screen are for at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Numbers,
+    Help,
+    /// A filter is being typed: letters are text, not commands.
+    Typing,
 }
 
 /// What a key means for whoever feeds the view.
@@ -42,8 +49,7 @@ impl View {
         Self {
             frame: None,
             frozen: false,
-            help: false,
-            typing: false,
+            mode: Mode::Numbers,
             filter: choice.filter.clone(),
             sort: choice.sort,
             window: choice.window(),
@@ -100,27 +106,41 @@ impl View {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return Asked::Quit;
         }
-        if self.typing {
+        if self.mode == Mode::Typing {
             self.type_filter(key.code);
             return Asked::Nothing;
         }
-        match key.code {
-            KeyCode::Char('q') => return Asked::Quit,
-            KeyCode::Char('w') => {
+        if let KeyCode::Char(letter) = key.code {
+            return self.command(letter);
+        }
+        if key.code == KeyCode::Enter {
+            self.toggle();
+        } else if key.code == KeyCode::Down {
+            self.select(self.selected.saturating_add(1));
+        } else if key.code == KeyCode::Up {
+            self.select(self.selected.saturating_sub(1));
+        } else if key.code == KeyCode::Esc {
+            self.mode = Mode::Numbers;
+            self.filter.clear();
+        }
+        Asked::Nothing
+    }
+
+    fn command(&mut self, letter: char) -> Asked {
+        match letter {
+            'q' => return Asked::Quit,
+            'w' => {
                 self.window = WINDOWS.into_iter().find(|longer| *longer > self.window).unwrap_or(1);
                 return Asked::Window;
             }
-            KeyCode::Char('/') => self.typing = true,
-            KeyCode::Char('s') => self.sort = self.sort.next(),
-            KeyCode::Char('e') | KeyCode::Enter => self.toggle(),
-            KeyCode::Char(' ') => self.frozen = !self.frozen,
-            KeyCode::Char('?') => self.help = !self.help,
-            KeyCode::Esc => {
-                self.help = false;
-                self.filter.clear();
-            }
-            KeyCode::Down | KeyCode::Char('j') => self.select(self.selected.saturating_add(1)),
-            KeyCode::Up | KeyCode::Char('k') => self.select(self.selected.saturating_sub(1)),
+            '/' => self.mode = Mode::Typing,
+            '?' if self.mode == Mode::Help => self.mode = Mode::Numbers,
+            '?' => self.mode = Mode::Help,
+            's' => self.sort = self.sort.next(),
+            'e' => self.toggle(),
+            ' ' => self.frozen = !self.frozen,
+            'j' => self.select(self.selected.saturating_add(1)),
+            'k' => self.select(self.selected.saturating_sub(1)),
             _ => {}
         }
         Asked::Nothing
@@ -131,17 +151,15 @@ impl View {
     }
 
     fn type_filter(&mut self, code: KeyCode) {
-        match code {
-            KeyCode::Enter => self.typing = false,
-            KeyCode::Esc => {
-                self.typing = false;
-                self.filter.clear();
-            }
-            KeyCode::Backspace => {
-                self.filter.pop();
-            }
-            KeyCode::Char(letter) => self.filter.push(letter),
-            _ => {}
+        if let KeyCode::Char(letter) = code {
+            self.filter.push(letter);
+        } else if code == KeyCode::Backspace {
+            self.filter.pop();
+        } else if code == KeyCode::Enter {
+            self.mode = Mode::Numbers;
+        } else if code == KeyCode::Esc {
+            self.mode = Mode::Numbers;
+            self.filter.clear();
         }
         self.select(self.selected);
     }
@@ -170,8 +188,7 @@ mod tests {
         let mut view = View {
             frame: None,
             frozen: false,
-            help: false,
-            typing: false,
+            mode: Mode::Numbers,
             filter: String::new(),
             sort: Sort::Name,
             window: 10,

@@ -55,7 +55,7 @@ fn path_and_value(text: &str) -> (&str, Option<String>) {
     let end = if text.starts_with('{') {
         text.rfind('}').map_or(text.len(), |brace| brace + 1)
     } else {
-        text.find(|c| c == '=').unwrap_or(text.len())
+        text.find('=').unwrap_or(text.len())
     };
     let (path, rest) = text.split_at(end);
     let value = rest.strip_prefix('=').map(|value| value.trim_matches(['"', '\'']).to_owned());
@@ -104,10 +104,7 @@ fn healthy(object: &Object) -> bool {
 }
 
 fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// What a person is told about the state that was seen last.

@@ -131,9 +131,12 @@ impl Step {
 
 fn reads(item: &Value, path: &[String], wanted: &str) -> bool {
     let found = path.iter().try_fold(item, |value, name| value.get(name));
-    found.is_some_and(|value| match value {
-        Value::String(text) => text == wanted,
-        other => other.to_string() == wanted,
+    found.is_some_and(|value| match value.as_str() {
+        Some(text) => text == wanted,
+        None => {
+            let text = value.to_string();
+            text == wanted
+        }
     })
 }
 
