@@ -20,9 +20,10 @@ build: deps ## target/release/meshctl and meshd
 demo: build ## a mesh on this host: captured calls, a canary, an outage; host as before
 	$(ROOT) $(RELEASE)/meshctl demo
 
-# One profile for everything: programs, tests and clippy share what they build.
+# One build for programs and tests: built apart, every dependency would be compiled twice, with
+# and without the features only tests ask for.
 test: deps ## every test; those that change the host run as root, in namespaces of their own
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace --bins --tests
 	$(if $(ROOT),CARGO_TARGET_$(HOST)_RUNNER='$(ROOT)') cargo nextest run --locked --workspace --profile ci
 
 check: ## what needs no root: format, lints, import rules, generated files
