@@ -102,7 +102,7 @@ codes! {
         why "it is malformed, uses look-around or back-references (the engine runs in linear time), or compiles to more than 256 KiB"
         fix "simplify the expression; syntax: https://docs.rs/regex"
     TOO_LARGE "MESH1109" exit 2 "the manifest is too large or too deep"
-        why "bounds protect the daemon: 16 MiB of text, 64 levels, 64 bytes of expanded aliases per byte written"
+        why "bounds protect the daemon: 16 MiB of text, 64 levels, one million values, of which aliases may add ten thousand"
         fix "split the manifest, or write repeated parts out"
     DUPLICATE "MESH1110" exit 2 "something is there twice"
         why "two keys, objects, ports or endpoints with one name cannot both hold"

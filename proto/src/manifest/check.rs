@@ -147,9 +147,12 @@ impl Checker {
             let message = format!("{text:?} reads as {reading}, a text is wanted");
             let hint = format!("quote it: \"{text}\"");
             self.fault(node.place, codes::WRONG_TYPE, message, hint);
-        } else if text.contains(char::is_control) {
+            return None;
+        }
+        if text.contains(char::is_control) {
             let message = format!("{text:?} contains control characters");
             self.fault(node.place, codes::INVALID_VALUE, message, "remove them");
+            return None;
         }
         Some(text.to_owned())
     }

@@ -124,13 +124,12 @@ impl<'t> Documents<'t> {
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node<'t>, Fault> {
         let place = place(span.start);
         self.count(1, depth, place)?;
+        if event.tag().is_some_and(|tag| tag.core_suffix() != Some("str")) {
+            return Err(syntax(place, "tags (`!…`) have no meaning here"));
+        }
         let (content, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let forced = tag.as_deref().is_some_and(|tag| tag.core_suffix() == Some("str"));
-                if tag.is_some() && !forced {
-                    return Err(syntax(place, "tags (`!…`) have no meaning here"));
-                }
-                let quoted = forced || style != ScalarStyle::Plain;
+                let quoted = tag.is_some() || style != ScalarStyle::Plain;
                 (Content::Scalar { text, quoted }, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (Content::List(self.items(depth)?), anchor),

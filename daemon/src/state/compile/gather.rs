@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use mesh_proto::manifest::{self, BackendRef, Object, SubsetSelector};
+use mesh_proto::manifest::{self, BackendRef, Object, ParentRef, SubsetSelector};
 
 use super::Inputs;
 use crate::model::{Compat, Declared, Health, HealthCheck, Probe, ServiceName};
@@ -47,16 +47,17 @@ pub(super) fn gather<'a>(inputs: &Inputs<'a>) -> Vec<Gathered<'a>> {
     for object in &inputs.objects {
         match object {
             Object::Service(service) => all.declare(inputs.node, service),
-            Object::HttpRoute(route) => {
+            Object::HttpRoute(route) if takes_effect(&route.spec.parent_refs) => {
                 for rule in &route.spec.rules {
                     all.refer(&route.metadata.namespace, &rule.backend_refs);
                 }
             }
-            Object::TcpRoute(route) => {
+            Object::TcpRoute(route) if takes_effect(&route.spec.parent_refs) => {
                 for rule in &route.spec.rules {
                     all.refer(&route.metadata.namespace, &rule.backend_refs);
                 }
             }
+            Object::HttpRoute(_) | Object::TcpRoute(_) => {}
         }
     }
     for claim in &inputs.claims {
@@ -65,6 +66,10 @@ pub(super) fn gather<'a>(inputs: &Inputs<'a>) -> Vec<Gathered<'a>> {
     let mut gathered: Vec<_> = all.0.into_values().collect();
     gathered.iter_mut().for_each(Gathered::finish);
     gathered
+}
+
+fn takes_effect(parents: &[ParentRef]) -> bool {
+    parents.iter().any(ParentRef::is_service)
 }
 
 struct All<'a>(BTreeMap<ServiceName, Gathered<'a>>);

@@ -185,10 +185,13 @@ fn a_route_on_a_gateway_or_on_another_port_has_no_effect() {
     let mut mesh = Mesh::default();
     mesh.claim("web", 80, "127.0.0.1:8080", "");
     let rules_json = json!([{"backendRefs": [{"name": "web"}]}]);
-    mesh.object("HTTPRoute", "a", json!({"parentRefs": [{"name": "web"}], "rules": rules_json}));
+    let elsewhere = json!([{"backendRefs": [{"name": "nobody"}]}]);
+    mesh.object("HTTPRoute", "a", json!({"parentRefs": [{"name": "web"}], "rules": elsewhere}));
     let parent = json!([{"kind": "Service", "name": "web", "port": 81}]);
     mesh.object("HTTPRoute", "b", json!({"parentRefs": parent, "rules": rules_json}));
-    assert_eq!(rules(&mesh.compile(), "web"), ["#0 *"]);
+    let snapshot = mesh.compile();
+    assert_eq!(rules(&snapshot, "web"), ["#0 *"]);
+    assert_eq!(snapshot.services.len(), 1);
 }
 
 #[test]
