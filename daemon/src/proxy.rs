@@ -25,14 +25,13 @@ mod worker;
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-pub(crate) use listener::{BindError, Listeners, bind};
+pub(crate) use listener::{Listeners, bind};
 
 use crate::capture::Origins;
 use crate::config;
@@ -87,11 +86,6 @@ impl Workers {
             workers.threads.push(Thread { ended, thread });
         }
         Ok(workers)
-    }
-
-    /// Open captured connections, all workers together.
-    pub(crate) fn open(&self) -> usize {
-        self.reins.open.load(Relaxed)
     }
 
     /// Stops accepting, lets open requests and connections end for `grace`, then cuts the rest.

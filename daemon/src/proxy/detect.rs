@@ -22,7 +22,7 @@ use crate::transport::Socket;
 pub(super) enum Found<'w> {
     Http1(Inbox),
     /// Carried as TCP.
-    Opaque(Opaque<'w>),
+    Opaque(Box<Opaque<'w>>),
     /// The client left before it said anything.
     Nothing,
 }
@@ -65,8 +65,8 @@ pub(super) async fn protocol<'w>(
     }
 }
 
-const fn opaque<'w>(protocol: Protocol, early: Inbox) -> Found<'w> {
-    Found::Opaque(Opaque { protocol, early, dialled: None, client_ended: false })
+fn opaque<'w>(protocol: Protocol, early: Inbox) -> Found<'w> {
+    Found::Opaque(Box::new(Opaque { protocol, early, dialled: None, client_ended: false }))
 }
 
 /// In a declared HTTP protocol the client speaks first; all that is open is which version.
@@ -123,7 +123,8 @@ async fn race<'w>(worker: &'w Worker, captured: &Captured, socket: &Socket) -> F
         None => Some(dialling.await),
         dialled => dialled,
     };
-    Found::Opaque(Opaque { protocol, early: inbox, dialled, client_ended: looks.is_none() })
+    let client_ended = looks.is_none();
+    Found::Opaque(Box::new(Opaque { protocol, early: inbox, dialled, client_ended }))
 }
 
 /// Reads until it is clear what the client speaks; `None` when it ends before that.

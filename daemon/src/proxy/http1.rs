@@ -16,6 +16,9 @@ mod ids;
 mod reply;
 mod request;
 mod response;
+mod retry;
+mod seen;
+mod target;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -94,12 +97,18 @@ async fn carry(client: &Client<'_>, exchange: &mut Exchange<'_>) -> After {
         {
             return refuse(client, exchange, refusal).await;
         }
+        exchange.arm(&client.timer, exchange.journal.last());
         let answered = poll_fn(|cx| exchange.poll_answer(cx, client.socket, &client.timer)).await;
         match answered {
             Ok(response) => break response,
-            Err(Failure::Stale) if exchange.try_again() => {}
-            Err(Failure::Stale) => {
+            Err(Failure::Unanswered) if exchange.revive() => {}
+            Err(Failure::Unanswered) if !exchange.may_retry(None) => {
                 return refuse(client, exchange, Refusal::upstream_closed()).await;
+            }
+            Err(Failure::Retry | Failure::Unanswered) => {
+                if let Err(refusal) = exchange.retry().await {
+                    return refuse(client, exchange, refusal).await;
+                }
             }
             Err(Failure::Refuse(refusal)) => return refuse(client, exchange, refusal).await,
             Err(Failure::ClientGone) => return gone(client, exchange),
@@ -154,7 +163,8 @@ async fn refuse(client: &Client<'_>, exchange: &mut Exchange<'_>, refusal: Refus
     let old_client = exchange.journal.record.protocol == Protocol::Http10;
     let mut made = [0; 36];
     let asked = exchange.asked(b"");
-    let close = !asked.keep_alive;
+    // An endpoint that breaks the protocol may have been made to: nothing more is read here.
+    let close = !asked.keep_alive || refusal.flag == Flag::UpstreamProtocol;
     let id = exchange.journal.record.request_id;
     let reply = Reply {
         close,

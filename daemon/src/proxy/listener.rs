@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
-use crate::transport::{prefer_loopback_speed, prepare};
+use crate::transport::{prefer_loopback_speed, prepare, register};
 
 const BACKLOG: i32 = 4096;
 
@@ -82,7 +82,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 impl Listeners {
     /// Registers the sockets with the worker's runtime.
     pub(super) fn serve(self) -> io::Result<Vec<Listener>> {
-        let register = |socket| Ok(Listener { io: AsyncFd::new(socket)? });
+        let register = |socket| Ok(Listener { io: register(socket)? });
         self.sockets.into_iter().map(register).collect()
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn carry(worker: &Worker, stream: TcpStream, peer: SocketAddr) 
     let carried = AssertUnwindSafe(async {
         match detect::protocol(worker, &captured, &socket).await {
             Found::Http1(early) => http1::serve(worker, &captured, &socket, early).await,
-            Found::Opaque(opaque) => tcp::serve(worker, &captured, &socket, opaque).await,
+            Found::Opaque(opaque) => tcp::serve(worker, &captured, &socket, *opaque).await,
             Found::Nothing => false,
         }
     });

@@ -120,7 +120,7 @@ impl<'a> Half<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         while !self.finished {
-            ready!(self.poll_flush(cx)).map_err(|_| Lost::Sink)?;
+            ready!(self.poll_flush(cx)).map_err(|_gone| Lost::Sink)?;
             if self.ended {
                 self.to.finish();
                 self.finished = true;
@@ -130,7 +130,7 @@ impl<'a> Half<'a> {
                 Some(pipe) => ready!(self.poll_splice(cx, pipe)),
                 None => ready!(self.poll_copy(cx)),
             };
-            let read = read.map_err(|_| Lost::Source)?;
+            let read = read.map_err(|_gone| Lost::Source)?;
             self.ended = read == 0;
             self.moved += read as u64;
         }

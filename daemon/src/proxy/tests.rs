@@ -1,7 +1,7 @@
 //! Promises of the data plane, through real workers and sockets.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::stand::{self, Declaration, Stand, allocations, answering, backend};
@@ -13,6 +13,12 @@ const LAST: &[u8] = b"GET /x HTTP/1.1\r\nHost: web.mesh\r\nConnection: close\r\n
 
 fn http(endpoints: &[SocketAddr]) -> Stand {
     stand::start(&Declaration::of(Declared::Http, endpoints))
+}
+
+/// Waits for the first bytes.
+fn take(stream: &mut TcpStream) {
+    let read = stream.read(&mut [0; 1024]).unwrap();
+    assert!(read > 0);
 }
 
 fn nobody() -> SocketAddr {
@@ -38,7 +44,7 @@ fn a_request_is_answered_and_leaves_one_record() {
 #[test]
 fn each_failure_of_the_endpoint_has_its_status_and_reason() {
     let resets = backend(|mut stream| {
-        stream.read(&mut [0; 1024]).unwrap();
+        take(&mut stream);
     });
     let silent = backend(|mut stream| while stream.read(&mut [0; 1024]).is_ok_and(|n| n > 0) {});
     let lies = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
@@ -72,7 +78,7 @@ fn a_failed_connect_goes_to_another_endpoint() {
 #[test]
 fn a_pooled_connection_the_endpoint_closed_is_no_failure() {
     let once = backend(|mut stream| {
-        stream.read(&mut [0; 1024]).unwrap();
+        take(&mut stream);
         stream.write_all(OK).unwrap();
         // Takes the next request and closes without a word.
         let _request = stream.read(&mut [0; 1024]);
@@ -224,7 +230,7 @@ fn a_half_close_is_passed_on_and_the_rest_still_arrives() {
 #[test]
 fn a_reset_is_passed_on_as_a_reset() {
     let resets = backend(|mut stream| {
-        stream.read(&mut [0; 8]).unwrap();
+        take(&mut stream);
         let linger = Some(Duration::ZERO);
         socket2::SockRef::from(&stream).set_linger(linger).unwrap();
     });
@@ -245,7 +251,7 @@ async fn a_drain_finishes_requests_and_cuts_what_outlasts_it() {
     let (reached, arrived) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let (mut stream, _) = waits.accept().unwrap();
-        stream.read(&mut [0; 1024]).unwrap();
+        take(&mut stream);
         reached.send(()).unwrap();
         released.lock().unwrap().recv().unwrap();
         stream.write_all(OK).unwrap();
@@ -259,7 +265,7 @@ async fn a_drain_finishes_requests_and_cuts_what_outlasts_it() {
     let rings = stand.rings.clone();
     let drained = tokio::spawn(stand.workers.drain(Duration::from_secs(20)));
     let answered = tokio::task::spawn_blocking(move || {
-        while std::net::TcpStream::connect(address).is_ok() {
+        while TcpStream::connect(address).is_ok() {
             std::thread::yield_now();
         }
         release.send(()).unwrap();

@@ -1,6 +1,6 @@
 //! Idle connections of one worker, per endpoint, newest first.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,8 +47,6 @@ struct Idle {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
-    /// Requests it has served before.
-    pub(crate) served: Cell<u32>,
     _open: Open,
 }
 
@@ -106,7 +104,7 @@ impl Pool {
             .map_err(|_elapsed| ConnectError::Timeout { address, after })?
             .map_err(|source| ConnectError::Refused { address, source })?;
         let open = self.series(endpoint, shard).connection();
-        Ok(Connection { socket, served: Cell::new(0), _open: open })
+        Ok(Connection { socket, _open: open })
     }
 
     /// Keeps a connection whose last answer is complete. `said` is the idle time the endpoint

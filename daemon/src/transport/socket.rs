@@ -5,7 +5,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Socket {
     /// Takes over an accepted connection; its options come from the listener ([`prepare`]).
     pub(crate) fn accepted(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { io: AsyncFd::new(stream)? })
+        Ok(Self { io: register(stream)? })
     }
 
     /// Connects to `upstream`. Dropping the future closes the socket.
@@ -50,7 +50,7 @@ impl Socket {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        let io = AsyncFd::new(TcpStream::from(socket))?;
+        let io = register(TcpStream::from(socket))?;
         // What "writable" means is told by the pending error; readiness itself stays noted.
         drop(io.writable().await?);
         match io.get_ref().take_error()? {
@@ -163,6 +163,12 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.get_ref().as_fd()
     }
+}
+
+/// Makes the runtime watch `socket`, which must not block.
+pub(crate) fn register<S: AsRawFd + From<OwnedFd>>(socket: S) -> io::Result<AsyncFd<S>> {
+    // SAFETY: the sockets of std own their descriptor and name the same one until they are dropped.
+    unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)
 }
 
 /// Options every connection has; set on a listener, what it accepts inherits them.

@@ -22,8 +22,10 @@ const MAX_INTERIM: u32 = 64;
 pub(super) enum Failure {
     /// Nothing of an answer was sent: the client gets ours.
     Refuse(Refusal),
-    /// The connection from the pool was dead; the request may go out once more.
-    Stale,
+    /// The connection ended before it answered anything.
+    Unanswered,
+    /// The route wants another attempt.
+    Retry,
     ClientGone,
     /// The answer has begun and cannot be completed.
     Cut(Flag),
@@ -56,11 +58,15 @@ impl Exchange<'_> {
                 }
                 Poll::Ready(_) => {
                     let silent = self.answer.inbox.is_empty() && self.interim == 0;
-                    return Poll::Ready(Err(if silent { Failure::Stale } else { closed() }));
+                    return Poll::Ready(Err(if silent { Failure::Unanswered } else { closed() }));
                 }
                 Poll::Pending => {
                     let limit = ready!(self.poll_deadline(cx, timer));
-                    return Poll::Ready(Err(Failure::Refuse(self.too_late(limit))));
+                    let refusal = self.too_late(limit);
+                    let total = self.worker.clock.now() >= self.deadline;
+                    let again = limit == Limit::Request && !total && self.may_retry(None);
+                    let failure = if again { Failure::Retry } else { Failure::Refuse(refusal) };
+                    return Poll::Ready(Err(failure));
                 }
             }
         }
@@ -167,6 +173,9 @@ impl Exchange<'_> {
         if response.status == 101 && !may_upgrade {
             return Err(bad_answer("101 to a request that asked for no upgrade"));
         }
+        if self.may_retry(Some(response.status)) {
+            return Err(Failure::Retry);
+        }
         self.journal.step(worker.clock.now(), |steps| &mut steps.app);
         self.answer.body = response.body;
         self.answer.reframe = response.reframe;
@@ -187,7 +196,7 @@ impl Exchange<'_> {
             self.arm(timer, self.worker.clock.now());
         }
         ready!(timer.poll_expired(cx));
-        let reached = self.worker.clock.now() >= self.deadline;
+        let reached = self.worker.clock.now() >= self.deadline.min(self.attempt_deadline);
         Poll::Ready(if reached { Limit::Request } else { Limit::Idle })
     }
 
@@ -196,7 +205,7 @@ impl Exchange<'_> {
         let config = &self.worker.config;
         let stall =
             if self.upload.body.is_done() { config.response_stall } else { config.body_stall };
-        timer.set(self.deadline.min(now + nanos(stall)));
+        timer.set(self.deadline.min(self.attempt_deadline).min(now + nanos(stall)));
     }
 
     fn too_late(&self, limit: Limit) -> Refusal {

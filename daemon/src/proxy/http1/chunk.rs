@@ -88,7 +88,13 @@ impl Chunked {
                     None => break,
                     Some((line, keep)) => (line, keep && self.output == Output::Framed),
                 },
-                _ => (1, self.framing(bytes.get(at).copied().unwrap_or_default())?),
+                State::Size { .. }
+                | State::Padding(_)
+                | State::Extension(_)
+                | State::SizeEnd(_)
+                | State::DataCr
+                | State::DataLf
+                | State::Done => (1, self.framing(bytes.get(at).copied().unwrap_or_default())?),
             };
             if keep {
                 if kept != at {

@@ -120,7 +120,6 @@ impl<'w> Client<'w> {
             exchange.skip_body(scratch, length);
             return Some(Next::Refused(exchange, refusal));
         }
-        exchange.arm(&self.timer, exchange.journal.last());
         Some(Next::Request(exchange))
     }
 

@@ -36,13 +36,17 @@ pub(super) struct Exchange<'w> {
     plan: Option<Plan>,
     pub(super) upstream: Option<Upstream>,
     /// Endpoints that could not be connected to.
-    failed: Vec<usize>,
+    pub(super) failed: Vec<usize>,
     pub(super) upload: Flow,
     pub(super) answer: Flow,
     /// The whole request, while it may have to be sent again.
-    replay: Vec<u8>,
+    pub(super) replay: Vec<u8>,
+    /// Retries the route asked for and got.
+    pub(super) retries: u32,
     /// The route's timeout, on the worker's clock.
     pub(super) deadline: u64,
+    /// The route's timeout for one attempt.
+    pub(super) attempt_deadline: u64,
     /// The endpoint takes no more of the body; it may still answer.
     pub(super) upload_broken: bool,
     /// Bytes moved when the stall timer was last set.
@@ -108,7 +112,9 @@ impl<'w> Exchange<'w> {
             upload,
             answer,
             replay,
+            retries: 0,
             deadline: u64::MAX,
+            attempt_deadline: u64::MAX,
             upload_broken: false,
             progress: 0,
             interim: 0,
@@ -161,18 +167,18 @@ impl<'w> Exchange<'w> {
             request.is_idempotent() && self.upload.body.is_done() && part.1 < MAX_REPLAY;
         let reuse = if can_replay { Reuse::Any } else { Reuse::Fresh };
         let pooled = self.endpoint().and_then(|endpoint| self.worker.pool.take(endpoint, reuse));
+        let wants_retries = self.rule().is_some_and(|rule| rule.retries > 0);
+        if can_replay && (pooled.is_some() || wants_retries) {
+            self.replay.extend_from_slice(out);
+            self.replay.extend_from_slice(body_part(scratch, part));
+        }
         if let Some(connection) = pooled {
-            if can_replay {
-                self.replay.extend_from_slice(out);
-                self.replay.extend_from_slice(body_part(scratch, part));
-            }
             if self.upload.send_body(scratch, part, out, &connection.socket).is_ok() {
                 self.carried_by(connection, true);
                 return Ok(());
             }
             // It was dead and took nothing, so a new connection may have it all.
             self.upload.forget_unsent();
-            self.replay.clear();
         }
         self.upload.queue(out);
         self.upload.queue(body_part(scratch, part));
@@ -229,7 +235,7 @@ impl<'w> Exchange<'w> {
     }
 
     /// Chooses the endpoint: the next of the rotation, none that has failed.
-    fn pick(&mut self) -> Result<(), Refusal> {
+    pub(super) fn pick(&mut self) -> Result<(), Refusal> {
         let Some(plan) = &mut self.plan else { return Err(Refusal::no_route()) };
         let split = plan.rule().map(|rule| &rule.split);
         let target = plan.destination.target;
@@ -290,21 +296,9 @@ impl<'w> Exchange<'w> {
             pick.reused = reused;
         }
         self.upstream = Some(Upstream { connection, reused });
-        self.journal.step(self.worker.clock.now(), |steps| &mut steps.connect);
-    }
-
-    /// The connection from the pool died before it answered: says whether the request goes out
-    /// again on a new one. That is no failure of the endpoint.
-    pub(super) fn try_again(&mut self) -> bool {
-        let stale = self.upstream.take().is_some_and(|upstream| upstream.reused);
-        if !stale || self.replay.is_empty() {
-            return false;
-        }
-        self.upload.forget_unsent();
-        self.upload_broken = false;
-        self.upload.queue(&self.replay);
-        self.replay.clear();
-        true
+        let now = self.worker.clock.now();
+        self.journal.step(now, |steps| &mut steps.connect);
+        self.attempt_begins(now);
     }
 
     /// Puts the endpoint's connection back for the next request.
@@ -349,6 +343,15 @@ impl<'w> Exchange<'w> {
     /// The id the client sent, empty when we made one.
     pub(super) fn own_request_id(&self) -> &[u8] {
         self.names.slice(self.names.path..self.names.text.len())
+    }
+
+    pub(super) fn rule(&self) -> Option<&HttpRule> {
+        self.plan.as_ref().and_then(Plan::rule)
+    }
+
+    /// The endpoint of this attempt is not picked for the next.
+    pub(super) fn exclude_current(&mut self) {
+        self.failed.extend(self.plan.as_ref().map(|plan| plan.endpoint));
     }
 
     fn endpoint(&self) -> Option<&Endpoint> {

@@ -24,25 +24,35 @@ pub(super) enum Field {
 }
 
 pub(super) fn classify(name: &str) -> Field {
-    let is = |known: &str| name.eq_ignore_ascii_case(known);
-    match name.len() {
-        2 if is("te") => Field::Te,
-        4 if is("host") => Field::Host,
-        6 if is("expect") => Field::Expect,
-        7 if is("upgrade") => Field::Upgrade,
-        10 if is("connection") => Field::Connection,
-        10 if is("keep-alive") => Field::KeepAlive,
-        10 if is("tracestate") => Field::Tracestate,
-        11 if is("traceparent") => Field::Traceparent,
-        12 if is("x-request-id") => Field::RequestId,
-        14 if is("content-length") => Field::ContentLength,
-        14 if is("http2-settings") => Field::HopByHop,
-        14 if is("content_length") => Field::Lookalike,
-        16 if is("proxy-connection") => Field::HopByHop,
-        17 if is("transfer-encoding") => Field::TransferEncoding,
-        17 if same(name.as_bytes(), "transfer-encoding") => Field::Lookalike,
-        7.. if is_identity(name.as_bytes()) => Field::Identity,
-        _ => Field::Other,
+    let of_this_length: &[(&str, Field)] = match name.len() {
+        2 => &[("te", Field::Te)],
+        4 => &[("host", Field::Host)],
+        6 => &[("expect", Field::Expect)],
+        7 => &[("upgrade", Field::Upgrade)],
+        10 => &[
+            ("connection", Field::Connection),
+            ("keep-alive", Field::KeepAlive),
+            ("tracestate", Field::Tracestate),
+        ],
+        11 => &[("traceparent", Field::Traceparent)],
+        12 => &[("x-request-id", Field::RequestId)],
+        14 => &[
+            ("content-length", Field::ContentLength),
+            ("http2-settings", Field::HopByHop),
+            ("content_length", Field::Lookalike),
+        ],
+        16 => &[("proxy-connection", Field::HopByHop)],
+        17 => &[
+            ("transfer-encoding", Field::TransferEncoding),
+            ("transfer_encoding", Field::Lookalike),
+        ],
+        _ => &[],
+    };
+    let known = of_this_length.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+    match known {
+        Some((_, field)) => *field,
+        None if is_identity(name.as_bytes()) => Field::Identity,
+        None => Field::Other,
     }
 }
 

@@ -90,7 +90,16 @@ impl<'h, 'b> Fields<'h, 'b> {
         }
     }
 
-    pub(super) fn ends_here(&self, at: usize) -> bool {
+    /// No field of this kind leaves with the message.
+    pub(super) fn end_all(&mut self, kind: Field) {
+        for (at, field, _) in self.iter() {
+            if field == kind {
+                self.end_here(at);
+            }
+        }
+    }
+
+    fn ends_here(&self, at: usize) -> bool {
         self.dropped.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 

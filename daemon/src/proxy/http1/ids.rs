@@ -45,8 +45,12 @@ fn parse(value: &[u8]) -> Option<(u128, u8)> {
     let [v1, v2, b'-', id @ .., b'-', f1, f2] = head else { return None };
     let (id, span) = id.split_at_checked(32)?;
     let version = number(&[*v1, *v2])?;
-    let later = version > 0 && version != 0xff && rest.first() == Some(&b'-');
-    let shaped = (version == 0 && rest.is_empty()) || later || (version != 0xff && rest.is_empty());
+    // A later version may go on behind what we know, after a dash.
+    let shaped = match version {
+        0 => rest.is_empty(),
+        0xff => false,
+        _ => matches!(rest.first(), None | Some(b'-')),
+    };
     let id = number(id)?;
     let span = number(span.strip_prefix(b"-")?)?;
     let flags = u8::try_from(number(&[*f1, *f2])?).ok()?;

@@ -127,7 +127,7 @@ impl Refusal {
         }
         out.extend_from_slice(b"\r\n");
         if !reply.without_body {
-            let _written = write!(out, "meshd: {why}\n");
+            let _written = writeln!(out, "meshd: {why}");
         }
     }
 }

@@ -9,11 +9,12 @@ use std::io::Write as _;
 use httparse::{Error, Status};
 
 use super::body::Body;
-use super::chunk::{Chunked, Output, Spaces};
 use super::field::{self, Field};
-use super::head::{Fields, Lines, MAX_HEAD, Named, Slots};
+use super::head::{Fields, Lines, MAX_HEAD, Slots};
 use super::ids::{self, Trace};
 use super::reply::Refusal;
+use super::seen::Seen;
+use super::target::origin_form;
 use crate::model::Compat;
 use crate::record::Method;
 use crate::routing;
@@ -123,30 +124,17 @@ fn judge<'h, 'b>(
     }
     let body = seen.body(line.old, compat)?;
     if seen.length_overruled {
-        let lengths = fields.iter().filter(|(_, field, _)| *field == Field::ContentLength);
-        lengths
-            .map(|(at, ..)| at)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .for_each(|at| fields.end_here(at));
+        fields.end_all(Field::ContentLength);
     }
-    let (target, authority) = origin_form(line)?;
-    let host = authority.or(seen.host).unwrap_or_default();
-    if !field::is_host(host) || seen.host.is_some_and(|host| !field::is_host(host)) {
-        return Err(Refusal::malformed("invalid Host"));
-    }
-    if seen.host.is_none() && !line.old {
-        return Err(Refusal::malformed("no Host"));
-    }
+    let (target, authority) = origin_form(line.method, line.target.as_bytes())?;
+    let host = seen.valid_host(authority, line.old)?;
     let new_host = match (authority, seen.host) {
         (Some(authority), host) if host != Some(authority) => NewHost::FromTarget,
         (None, None) => NewHost::Added,
         _ => NewHost::No,
     };
-    if new_host == NewHost::FromTarget
-        && let Some((at, ..)) = fields.iter().find(|(_, field, _)| *field == Field::Host)
-    {
-        fields.end_here(at);
+    if new_host == NewHost::FromTarget {
+        fields.end_all(Field::Host);
     }
     let upgrade = if seen.named.upgrade && !line.old { seen.upgrade } else { b"" };
     let request = Request {
@@ -186,10 +174,8 @@ impl Received<'_, '_> {
     /// The trace the request belongs to; drops `tracestate` when it is a new one.
     pub(super) fn trace(&mut self, dice: [u64; 3]) -> Trace {
         let (trace, is_new) = Trace::continued(self.traceparent, dice);
-        if is_new
-            && let Some((at, ..)) = self.fields.iter().find(|(_, f, _)| *f == Field::Tracestate)
-        {
-            self.fields.end_here(at);
+        if is_new {
+            self.fields.end_all(Field::Tracestate);
         }
         trace
     }
@@ -235,104 +221,6 @@ impl Received<'_, '_> {
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
-    }
-}
-
-/// What the fields said, in the order they came.
-#[derive(Default)]
-struct Seen<'b> {
-    named: Named<'b>,
-    host: Option<&'b [u8]>,
-    length: Option<u64>,
-    codings: u8,
-    /// Both framings were there and `Transfer-Encoding` won (lenient only).
-    length_overruled: bool,
-    upgrade: &'b [u8],
-    request_id: Option<&'b [u8]>,
-    traceparent: Option<&'b [u8]>,
-    traceparents: u8,
-}
-
-impl<'b> Seen<'b> {
-    /// Takes note of one field; says whether it ends here.
-    fn note(
-        &mut self,
-        field: Field,
-        value: &'b [u8],
-        old: bool,
-        compat: Compat,
-    ) -> Result<bool, Refusal> {
-        match field {
-            Field::Other | Field::Tracestate => return Ok(false),
-            Field::Host if self.host.is_some() => {
-                return Err(Refusal::malformed("more than one Host"));
-            }
-            Field::Host => self.host = Some(value),
-            Field::ContentLength => return self.content_length(value, compat),
-            Field::TransferEncoding => {
-                if self.codings > 0 || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Refusal::malformed("Transfer-Encoding is not just chunked"));
-                }
-                self.codings = 1;
-            }
-            Field::Connection => {
-                self.named.add(value).map_err(Refusal::malformed)?;
-                return Ok(true);
-            }
-            Field::Te => return Ok(!value.eq_ignore_ascii_case(b"trailers")),
-            Field::Upgrade => {
-                self.upgrade = value;
-                return Ok(true);
-            }
-            Field::Expect if old => return Ok(true),
-            Field::Expect if !value.eq_ignore_ascii_case(b"100-continue") => {
-                return Err(Refusal::unmet_expectation());
-            }
-            Field::Expect => {}
-            Field::RequestId => {
-                let good = self.request_id.is_none() && ids::is_request_id(value);
-                self.request_id = if good { Some(value) } else { self.request_id };
-                return Ok(!good);
-            }
-            Field::Traceparent => {
-                self.traceparents = self.traceparents.saturating_add(1);
-                self.traceparent = (self.traceparents == 1).then_some(value);
-                return Ok(true);
-            }
-            Field::HopByHop | Field::KeepAlive | Field::Identity | Field::Lookalike => {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn content_length(&mut self, value: &[u8], compat: Compat) -> Result<bool, Refusal> {
-        let length = field::length(value).ok_or(Refusal::malformed("invalid Content-Length"))?;
-        match self.length.replace(length) {
-            None => Ok(false),
-            Some(before) if before == length && compat == Compat::Lenient => Ok(true),
-            Some(_) => Err(Refusal::malformed("more than one Content-Length")),
-        }
-    }
-
-    fn body(&mut self, old: bool, compat: Compat) -> Result<Body, Refusal> {
-        let spaces = match compat {
-            Compat::Strict => Spaces::Refused,
-            Compat::Lenient => Spaces::Dropped,
-        };
-        match (self.codings, self.length) {
-            (0, length) => Ok(Body::of_length(length.unwrap_or(0))),
-            (_, Some(_)) if compat == Compat::Strict => {
-                Err(Refusal::malformed("Content-Length and Transfer-Encoding together"))
-            }
-            (_, None) if old && compat == Compat::Strict => {
-                Err(Refusal::malformed("Transfer-Encoding in HTTP/1.0"))
-            }
-            (_, length) => {
-                self.length_overruled = length.is_some();
-                Ok(Body::Chunked(Chunked::new(Output::Framed, spaces)))
-            }
-        }
     }
 }
 
@@ -387,48 +275,6 @@ fn first_field(bytes: &[u8], method: &str, target: &str, lines: Lines) -> Result
     }
 }
 
-/// The target without scheme and authority, and that authority.
-fn origin_form<'b>(line: &Line<'b>) -> Result<(&'b [u8], Option<&'b [u8]>), Refusal> {
-    let target = line.target.as_bytes();
-    if line.method == "CONNECT" {
-        return Err(Refusal::no_connect());
-    }
-    let (target, authority) = match target {
-        [b'/', ..] => (target, None),
-        b"*" if line.method == "OPTIONS" => return Ok((target, None)),
-        _ => {
-            let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
-                target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme))
-            });
-            let rest = scheme.and_then(|scheme| target.get(scheme.len()..));
-            let rest = rest.ok_or(Refusal::malformed("the target is no path"))?;
-            let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
-            let (authority, path) = rest.split_at_checked(end).unwrap_or_default();
-            match path {
-                _ if authority.is_empty() => {
-                    return Err(Refusal::malformed("the target has no host"));
-                }
-                [] => (&b"/"[..], Some(authority)),
-                [b'/', ..] => (path, Some(authority)),
-                _ => return Err(Refusal::malformed("the target has no path")),
-            }
-        }
-    };
-    let path = target.split(|&b| b == b'?').next().unwrap_or_default();
-    if memchr::memchr(b'#', target).is_some() {
-        return Err(Refusal::malformed("the target has a fragment"));
-    }
-    // Some servers read `\` as `/`, some end a path at NUL: neither has an honest use.
-    if memchr::memchr(b'\\', path).is_some() || has_encoded(path, b"%00") {
-        return Err(Refusal::malformed("the path has a backslash or NUL"));
-    }
-    Ok((target, authority))
-}
-
-fn has_encoded(path: &[u8], sequence: &[u8; 3]) -> bool {
-    memchr::memchr_iter(b'%', path).any(|at| path.get(at..at + 3) == Some(sequence))
-}
-
 /// The protocols an `Upgrade` offers, less those that would tunnel past us unseen.
 fn offers(upgrade: &[u8]) -> impl Iterator<Item = &[u8]> {
     field::members(upgrade).filter(|offer| {
@@ -449,5 +295,61 @@ fn method(name: &str) -> Method {
         "CONNECT" => Method::Connect,
         "TRACE" => Method::Trace,
         _ => Method::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::slots;
+    use super::*;
+
+    #[test]
+    fn what_is_for_one_hop_or_claims_an_identity_ends_here() {
+        let sent = "GET /t HTTP/1.1\r\nHost: web.mesh\r\nConnection: x-secret, keep-alive\r\n\
+                    X-Secret: 1\r\nTE: gzip\r\nX-Mesh-Source: root\r\nAccept: */*\r\n\
+                    Upgrade: h2c\r\nTransfer_Encoding: chunked\r\nX_Custom: 1\r\n\r\n";
+        let wanted = "GET /t HTTP/1.1\r\nHost: web.mesh\r\nAccept: */*\r\nX_Custom: 1\r\n";
+        assert_eq!(forwarded(sent, Compat::Strict), wanted);
+    }
+
+    #[test]
+    fn an_upgrade_is_passed_on_without_what_would_tunnel_past_us() {
+        let sent = "GET /t HTTP/1.1\r\nHost: w\r\nConnection: Upgrade\r\n\
+                    Upgrade: h2c, WebSocket, TLS/1.0\r\n\r\n";
+        let wanted = "GET /t HTTP/1.1\r\nHost: w\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n";
+        assert_eq!(forwarded(sent, Compat::Strict), wanted);
+    }
+
+    #[test]
+    fn the_targets_authority_replaces_host_and_1_0_becomes_1_1() {
+        let absolute = "GET http://web.mesh/t HTTP/1.1\r\nHost: evil\r\nA: b\r\n\r\n";
+        let wanted = "GET /t HTTP/1.1\r\nA: b\r\nHost: web.mesh\r\n";
+        assert_eq!(forwarded(absolute, Compat::Strict), wanted);
+        let old = "GET /t HTTP/1.0\r\nExpect: x\r\n\r\n";
+        assert_eq!(forwarded(old, Compat::Strict), "GET /t HTTP/1.1\r\nHost: 240.0.0.1:80\r\n");
+    }
+
+    #[test]
+    fn two_framings_are_refused_or_made_one() {
+        let sent = "POST /t HTTP/1.1\r\nHost: w\r\nContent-Length: 6\r\n\
+                    Transfer-Encoding: chunked\r\n\r\n";
+        assert!(forwarded(sent, Compat::Strict).starts_with("400"));
+        let wanted = "POST /t HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n";
+        assert_eq!(forwarded(sent, Compat::Lenient), wanted);
+    }
+
+    /// The head for the endpoint up to our own fields, or the refusal.
+    fn forwarded(sent: &str, compat: Compat) -> String {
+        let mut slots = slots();
+        let mut received = match parse(sent.as_bytes(), &mut slots, compat) {
+            Ok(Some(received)) => received,
+            Ok(None) => return "incomplete".into(),
+            Err(refusal) => return format!("{} {}", refusal.status, refusal.why),
+        };
+        let trace = received.trace([1, 2, 3]);
+        let mut out = Vec::new();
+        received.write(&mut out, &trace, 1, &"240.0.0.1:80");
+        let out = String::from_utf8(out).unwrap();
+        out.split("traceparent:").next().unwrap().to_owned()
     }
 }

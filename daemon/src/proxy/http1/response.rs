@@ -316,6 +316,6 @@ mod tests {
         }
         let mut out = Vec::new();
         let response = parse(sent.as_bytes(), asked, &mut out)?.ok_or("incomplete")?;
-        Ok((response, String::from_utf8(out).map_err(|_| "not UTF-8")?))
+        Ok((response, String::from_utf8(out).map_err(|_utf8| "not UTF-8")?))
     }
 }
