@@ -22,7 +22,11 @@ impl Probe {
         let mut child = spawned.expect("start a probe");
         let asks = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, asks, answers }
+        let mut probe = Self { child, asks, answers };
+        // Answered once it runs: whatever started it is done then.
+        let ready = probe.ask(&Ask::Hold { address: String::new(), count: 0 });
+        assert!(matches!(ready, Answer::Held(0)), "{ready:?}");
+        probe
     }
 
     pub fn pid(&self) -> u32 {
@@ -37,7 +41,8 @@ impl Probe {
         writeln!(asks, "{line}").expect("probe reads");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("probe answers");
-        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+        serde_json::from_str(&answer)
+            .unwrap_or_else(|error| panic!("the probe said {answer:?}: {error}"))
     }
 
     /// Sends raw parts; panics when the connection itself failed.
