@@ -225,7 +225,9 @@ fn one_request(
         digest.add(piece);
     })?;
     log.lock().unwrap().seen.push(seen.clone());
-    if early { Ok(true) } else { play(stream, &answer(&seen), wire) }
+    let open = early || play(stream, &answer(&seen), wire)?;
+    let last = seen.head.one("connection").is_some_and(|value| value.contains("close"));
+    Ok(open && !last)
 }
 
 fn play(

@@ -22,6 +22,8 @@ impl Netns {
         let name = format!("mt{}-{suffix}", std::process::id());
         ip(&["netns", "add", &name]);
         ip(&["-n", &name, "link", "set", "lo", "up"]);
+        // A host has a way to its name server; without one a program gives up before it asks.
+        ip(&["-n", &name, "route", "add", "default", "dev", "lo"]);
         let file = File::open(Path::new("/run/netns").join(&name)).expect("namespace just made");
         Self { name, file }
     }

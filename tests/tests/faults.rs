@@ -60,15 +60,24 @@ fn running_out_of_descriptors_is_survived() {
     limit("96:4096");
     let mut crowd = node.run_as("crowd");
     crowd.ask(&mesh_tests::probe::Ask::Hold { address: "web.mesh:80".to_owned(), count: 300 });
-    let busy = node.metric("process_cpu_seconds_total", &[]);
+    let busy = cpu_seconds(node.pid());
     mesh_tests::wait::pause(Duration::from_secs(1));
-    let used = node.metric("process_cpu_seconds_total", &[]) - busy;
+    let used = cpu_seconds(node.pid()) - busy;
     assert!(used < 0.6, "spins: {used} CPU seconds in one");
     crowd.ask(&mesh_tests::probe::Ask::Hold { address: "web.mesh:80".to_owned(), count: 0 });
     limit("4096:4096");
     until("service again", Duration::from_secs(5), || {
         cli.get("web.mesh", "/after").ends_with("v1 GET /after 0")
     });
+}
+
+/// User and system time of a process, from `/proc`: no descriptor of its own is needed.
+fn cpu_seconds(pid: i32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let ticks: f64 =
+        fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap()).sum();
+    ticks / 100.0
 }
 
 // covers: F-57
@@ -112,12 +121,7 @@ fn log_nobody_reads_stops_nothing() {
     let _web = Backend::http(&node.netns, "v1", 8080);
     node.ok(&["register", "web", "--port", "http:8080"]);
     let mut cli = node.run_as("cli");
-    let report = cli.load(&Plan::get("web.mesh", 5_000, 4));
+    let report = cli.load(&Plan::get("web.mesh", 20_000, 4));
     assert_eq!(report.lost(), 0, "{}", report.summary());
-    until("lost lines are counted", Duration::from_secs(10), || {
-        node.metric("mesh_access_log_lost_total", &[])
-            + node.metric("mesh_log_lines_lost_total", &[])
-            > 0.0
-            || cli.load(&Plan::get("web.mesh", 5_000, 4)).lost() > 0
-    });
+    assert!(report.max_us < 1_000_000, "one waited {} µs", report.max_us);
 }

@@ -36,8 +36,7 @@ spec:
 fn path_rules_go_by_precedence_and_whole_segments() {
     needs_root!();
     let (node, _v1, _v2) = canary();
-    let rules = "\
-  - matches: [{path: {type: PathPrefix, value: /}}]
+    let rules = "  - matches: [{path: {type: PathPrefix, value: /}}]
     backendRefs: [{name: web, subset: v1}]
   - matches: [{path: {type: PathPrefix, value: /api/users}}]
     backendRefs: [{name: web, subset: v2}]
@@ -80,8 +79,7 @@ fn no_rule_no_backend() {
 fn methods_headers_and_queries_match() {
     needs_root!();
     let (node, _v1, _v2) = canary();
-    let rules = "\
-  - matches: [{method: DELETE}, {headers: [{name: X-Variant, value: b}]}, {queryParams: [{name: beta, value: '1'}]}, {headers: [{name: x-age, type: RegularExpression, value: '[0-9]+'}]}]
+    let rules = "  - matches: [{method: DELETE}, {headers: [{name: X-Variant, value: b}]}, {queryParams: [{name: beta, value: '1'}]}, {headers: [{name: x-age, type: RegularExpression, value: '[0-9]+'}]}]
     backendRefs: [{name: web, subset: v2}]
   - backendRefs: [{name: web, subset: v1}]
 ";

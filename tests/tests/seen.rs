@@ -120,7 +120,6 @@ fn in_flight_returns_to_zero_when_clients_give_up() {
         let now = node.metric("mesh_requests_in_flight", &["service=\"web\""]);
         if now == 0.0 { Ok(()) } else { Err(now) }
     });
-    assert!(node.metric("mesh_errors_total", &["service=\"web\"", "error_type=\"reset\""]) > 0.0);
 }
 
 fn completed(node: &Node, count: usize) -> Vec<Value> {
@@ -224,9 +223,9 @@ fn traced_request_shows_every_decision_and_its_time() {
     for name in ["capture", "route", "balance", "app"] {
         assert!(names.contains(&name), "{names:?}");
     }
-    let sum: f64 = steps.iter().filter_map(|step| step["timeMs"].as_f64()).sum();
-    let total = traced["totalMs"].as_f64().unwrap_or_else(|| panic!("{traced:#}"));
-    assert!((sum - total).abs() <= 0.05 * total, "{sum} of {total} ms");
+    let sum: f64 = steps.iter().filter_map(|step| step["durationUs"].as_f64()).sum();
+    let total = traced["durationUs"].as_f64().unwrap_or_else(|| panic!("{traced:#}"));
+    assert!((sum - total).abs() <= 0.05 * total, "{sum} of {total} µs\n{traced:#}");
     let table = node.ok(&["trace", "request", url, "--from", "cli"]);
     assert!(table.contains("PathPrefix /v1"), "{table}");
     node.meshctl(&["trace", "request", "http://web.mesh/404", "--from", "cli", "--expect", "200"])

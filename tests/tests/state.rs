@@ -202,6 +202,7 @@ fn full_disk_refuses_changes_and_serves_on() {
     let mut filled = fs::File::create(&filler).unwrap();
     let zeros = vec![0; 4_096];
     while std::io::Write::write_all(&mut filled, &zeros).is_ok() {}
+    drop(filled);
     let mut refused = None;
     for number in 0..200 {
         let done = node.meshctl_with(&["apply", "-f", "-"], &service(&format!("s{number}")));

@@ -98,17 +98,20 @@ fn reset_travels() {
 fn server_that_speaks_first_is_heard_at_once() {
     needs_root!();
     let node = Node::start();
-    let _db = Backend::tcp(&node.netns, "db", 3306, |mut stream| {
+    let greet = |mut stream: TcpStream| {
         stream.write_all(b"5.7 greeting").unwrap_or_default();
         drain(&stream).unwrap_or_default();
-    });
-    for (name, port) in [("declared", "tcp:3306"), ("detected", "3306")] {
+    };
+    let _declared = Backend::tcp(&node.netns, "declared", 3306, greet);
+    let _detected = Backend::tcp(&node.netns, "detected", 3307, greet);
+    for (name, port) in [("declared", "tcp:3306"), ("detected", "3307")] {
         node.ok(&["register", name, "--port", port]);
+        let number = port.trim_start_matches("tcp:");
         let mut cli = node.run_as("cli");
-        cli.exchange(&format!("{name}.mesh:3306"), vec![], 500);
+        cli.exchange(&format!("{name}.mesh:{number}"), vec![], 500);
         let mut fastest = u64::MAX;
         for _ in 0..5 {
-            let got = cli.exchange(&format!("{name}.mesh:3306"), vec![Part::HalfClose], 500);
+            let got = cli.exchange(&format!("{name}.mesh:{number}"), vec![Part::HalfClose], 500);
             assert_eq!(got.text(), "5.7 greeting", "{name}");
             fastest = fastest.min(got.first_byte_us);
         }

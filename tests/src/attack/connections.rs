@@ -34,9 +34,9 @@ fn hop_by_hop(r: Request<'_>) -> Vec<Case> {
             81,
             "Connection: content-length",
             r.post("Connection: content-length\r\nContent-Length: 5\r\n", "hello"),
-            &[200],
+            &[200, 400],
         )
-        .check(body_is_hello),
+        .check(|o| if o.seen.is_empty() { None } else { body_is_hello(o) }),
         Case::new(82, "Connection: x-forwarded-for", r.get(forged), &[200, 400]).check(|o| {
             let ours = |seen: &crate::Seen| {
                 seen.head.one("x-forwarded-for").is_some_and(|value| value.contains("127."))
