@@ -91,7 +91,7 @@ fn line(label: &str, text: &str) -> String {
 fn service(object: &Object, routes: &[Object], context: &Context) -> String {
     let ports = object.list("/spec/ports").iter().map(port);
     let mut text = line("Service", object.name());
-    text += &line("Namespace", object.text("/metadata/namespace"));
+    text += &line("Namespace", or_else(object.text("/metadata/namespace"), "default"));
     text += &line("Address", &addresses(object));
     text += &line("Ports", &ports.collect::<Vec<_>>().join(", "));
     text += &line("Health", &health(object));

@@ -48,11 +48,20 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     let mut terminal = Terminal::enter()?;
     let ended = watch(&mut view, &mut terminal, &client, args).await;
     drop(terminal);
-    ended?;
+    if ended? == Ended::Interrupted {
+        return Ok(Exit::INTERRUPTED);
+    }
     match view.frame() {
         Some(frame) => args.choice.judge(frame, &[]),
         None => Ok(Exit::DONE),
     }
+}
+
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Properly,
+    /// By Ctrl-C or a signal.
+    Interrupted,
 }
 
 /// Draws frame after frame until somebody quits or the time is over.
@@ -61,7 +70,7 @@ async fn watch(
     terminal: &mut Terminal,
     client: &Client,
     args: &Args,
-) -> Result<(), Failure> {
+) -> Result<Ended, Failure> {
     let ends = args.choice.duration.map(|duration| Instant::now() + duration.0);
     let mut frames = numbers::frames(client, view.window(), false).await?;
     loop {
@@ -71,10 +80,12 @@ async fn watch(
             Happened::Input(Input::Key(key)) => match view.press(key) {
                 Asked::Nothing => {}
                 Asked::Window => frames = numbers::frames(client, view.window(), false).await?,
-                Asked::Quit => return Ok(()),
+                Asked::Quit => return Ok(Ended::Properly),
+                Asked::Interrupt => return Ok(Ended::Interrupted),
             },
             Happened::Input(Input::Resized) => {}
-            Happened::Input(Input::Stop) | Happened::TimeOver => return Ok(()),
+            Happened::Input(Input::Stop) => return Ok(Ended::Interrupted),
+            Happened::TimeOver => return Ok(Ended::Properly),
         }
     }
 }

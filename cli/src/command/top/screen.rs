@@ -126,7 +126,7 @@ const COLUMNS: [Column; 10] = [
     Column {
         name: "P95",
         width: 7,
-        from: 80,
+        from: 92,
         cell: |row, _| number::milliseconds(row.numbers.p95_ms),
     },
     Column {
@@ -163,7 +163,7 @@ fn draw_services(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let rows = view.rows();
     let lines = rows.iter().map(|row| {
         let numbers = columns.iter().map(|column| Cell::from(right(&(column.cell)(row, view))));
-        let first = [Cell::from(name(row, view)), Cell::from(row.part.clone())];
+        let first = [Cell::from(name(row, view)), Cell::from(part(row))];
         TableRow::new(first.into_iter().chain(numbers)).style(style(row))
     });
     let widths = [Constraint::Fill(3), Constraint::Fill(2)];
@@ -192,6 +192,14 @@ fn name(row: &Row, view: &View) -> String {
     match row.level {
         Level::Service => format!("{mark}{}", row.service),
         Level::Subset => format!("    {}", row.service),
+        Level::Endpoint => format!("      {}", row.part),
+    }
+}
+
+/// The subset beside the service; an endpoint needs the room of both.
+fn part(row: &Row) -> String {
+    match row.level {
+        Level::Service | Level::Subset => row.part.clone(),
         Level::Endpoint => String::new(),
     }
 }

@@ -42,6 +42,7 @@ pub(super) enum Asked {
     /// Frames over another window are wanted.
     Window,
     Quit,
+    Interrupt,
 }
 
 impl View {
@@ -104,7 +105,7 @@ impl View {
 
     pub(super) fn press(&mut self, key: KeyEvent) -> Asked {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-            return Asked::Quit;
+            return Asked::Interrupt;
         }
         if self.mode == Mode::Typing {
             self.type_filter(key.code);
