@@ -23,7 +23,7 @@ mod totals;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use access_log::{AccessLog, AccessLogError};
+pub(crate) use access_log::AccessLog;
 use book::Book;
 pub(crate) use events::{Event, Events, Severity};
 pub(crate) use rates::{LONGEST, Numbers, Rates, Window};
