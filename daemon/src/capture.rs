@@ -36,7 +36,7 @@ pub(crate) use addresses::{AddressNews, own_addresses};
 use backend::Backend;
 pub(crate) use claim::Claim;
 use follow::Follower;
-pub(crate) use origin::{Origin, OriginError, Origins};
+pub(crate) use origin::{Origin, Origins};
 use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs};
 
@@ -108,8 +108,8 @@ impl Prepared {
 
     /// Installs everything for the newest snapshot or nothing, and starts following `reader`.
     ///
-    /// What an earlier daemon left is cleared away first. Must run on the runtime that lives as
-    /// long as the daemon.
+    /// What an earlier daemon left is cleared away first. Must run on the main thread: the owner
+    /// of the nft table ends with the thread that started it.
     ///
     /// # Errors
     /// [`CaptureError`]; what had been installed is removed again.
@@ -209,6 +209,7 @@ impl Capture {
 
     /// Takes everything off the host again; names what could not be removed.
     pub(crate) async fn remove(self) -> Vec<String> {
+        let Counters { connections, questions, refused } = self.status().await.counters;
         self.stop.cancel();
         let mut problems = match self.follower.await {
             Ok(backend) => backend.remove().await,
@@ -216,7 +217,7 @@ impl Capture {
         };
         if let Some(tables) = &self.tables {
             problems.extend(take_down(tables).await);
-            info!("capture removed");
+            info!(connections, questions, refused, "capture removed");
         }
         problems
     }

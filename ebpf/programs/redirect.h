@@ -55,6 +55,8 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, const struct mesh_ad
 	__u64 scope = current_ancestor_cgroup(route->config->level);
 	if (foreign(ctx, route->config, scope))
 		return;
+	if (call == SENDTO && is_fake(wanted) && is_own_question(wanted, scope))
+		return;
 	route->verdict = decide(route->config, wanted, &found);
 	if (route->verdict == PASS || route->verdict == REFUSE)
 		return;

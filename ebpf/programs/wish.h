@@ -58,6 +58,21 @@ INLINE __u64 note_question(const struct mesh_address *wanted, __u64 scope)
 	return number;
 }
 
+INLINE __u64 number_of(const struct mesh_address *fake)
+{
+	if (fake->family == AF_INET)
+		return swap32(fake->ip[0]) & FAKE4_BITS;
+	return ((__u64)swap32(fake->ip[2]) << 32) | swap32(fake->ip[3]);
+}
+
+/* An IPv6 socket connected to an IPv4 resolver names its (fake) peer with every datagram. */
+INLINE int is_own_question(const struct mesh_address *fake, __u64 scope)
+{
+	__u64 number = number_of(fake);
+	struct mesh_wish *question = map_lookup(&QUESTIONS, &number);
+	return question && question->cgroup == scope;
+}
+
 INLINE void remember_peer(struct bpf_sock_addr *ctx, const struct mesh_address *wanted)
 {
 	struct mesh_address *peer = socket_storage(&PEERS, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);

@@ -56,7 +56,7 @@ impl AddressNews {
         let family = AddressFamily::Netlink;
         let socket = socket(family, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, ADDRESS_NEWS))?;
-        Ok(Self { socket: AsyncFd::new(socket)? })
+        Ok(Self { socket: super::host::watched(socket)? })
     }
 
     /// Returns after news arrived; what they say is read from the kernel anew. Cancel-safe.

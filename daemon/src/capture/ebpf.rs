@@ -54,19 +54,20 @@ impl Ebpf {
         self.programs.attach(cgroup).map_err(|error| io::Error::other(explain(&error)))
     }
 
+    /// Does what can be done; the error is the first of those that could not.
     pub(super) fn update(&mut self, change: &Change) -> Result<(), String> {
+        let mut outcome = Ok(());
         for address in &change.added {
-            let source = source(*address);
-            self.destinations
-                .insert(*address, source)
-                .map_err(|error| format!("{address} is not captured: {error}"))?;
+            if let Err(error) = self.destinations.insert(*address, source(*address)) {
+                outcome = outcome.and(Err(format!("{address} is not captured: {error}")));
+            }
         }
         for address in &change.removed {
-            self.destinations
-                .remove(*address)
-                .map_err(|error| format!("{address} stays captured: {error}"))?;
+            if let Err(error) = self.destinations.remove(*address) {
+                outcome = outcome.and(Err(format!("{address} stays captured: {error}")));
+            }
         }
-        Ok(())
+        outcome
     }
 
     /// The host's addresses may have changed: applications see them as their own.

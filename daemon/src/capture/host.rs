@@ -3,8 +3,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
+
+use tokio::io::unix::AsyncFd;
 
 /// The source address a connection to `destination` would have; sends nothing.
 pub(super) fn source_to(destination: IpAddr) -> Option<IpAddr> {
@@ -58,6 +60,12 @@ pub(super) fn netns_cookie() -> io::Result<u64> {
     }
     // SAFETY: zeroed, and the kernel filled it.
     Ok(unsafe { cookie.assume_init() })
+}
+
+/// A descriptor whose readiness tokio reports.
+pub(super) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open, always the same, and owned by nobody else.
+    Ok(unsafe { AsyncFd::register(descriptor) }?)
 }
 
 /// A helper program, also where a service manager's PATH does not look.

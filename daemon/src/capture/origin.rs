@@ -37,6 +37,13 @@ pub(crate) enum OriginError {
     Unknown(#[source] io::Error),
 }
 
+/// What the kernel does not know, nobody captured.
+impl From<io::Error> for OriginError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::Direct } else { Self::Unknown(error) }
+    }
+}
+
 /// Answers for accepted connections; cheap to clone, one or two system calls per connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins(Source);
@@ -44,6 +51,7 @@ pub(crate) struct Origins(Source);
 #[derive(Clone, Debug)]
 enum Source {
     None,
+    #[cfg(test)]
     Fixed(Origin),
     Ebpf(Wishes),
     Nft(Arc<nft::Callers>),
@@ -55,7 +63,8 @@ impl Origins {
         Self(Source::None)
     }
 
-    /// Every connection wanted to go to `origin.destination`: for tests and benchmarks.
+    /// Every connection wanted to go to `origin.destination`.
+    #[cfg(test)]
     pub(crate) fn fixed(origin: Origin) -> Self {
         Self(Source::Fixed(origin))
     }
@@ -80,6 +89,7 @@ impl Origins {
     ) -> Result<Origin, OriginError> {
         match &self.0 {
             Source::None => Err(OriginError::Direct),
+            #[cfg(test)]
             Source::Fixed(origin) => Ok(*origin),
             Source::Ebpf(wishes) => noted(wishes.take_connect(local.ip())),
             Source::Nft(callers) => callers.of_stream(stream, peer, local),
@@ -94,6 +104,7 @@ impl Origins {
     ) -> Result<Origin, OriginError> {
         match &self.0 {
             Source::None => Err(OriginError::Direct),
+            #[cfg(test)]
             Source::Fixed(origin) => Ok(*origin),
             Source::Ebpf(wishes) => {
                 let origin = noted(wishes.question(local.ip()))?;
@@ -106,10 +117,7 @@ impl Origins {
 }
 
 fn noted(wish: io::Result<Wish>) -> Result<Origin, OriginError> {
-    let wish = wish.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => OriginError::Direct,
-        _ => OriginError::Unknown(error),
-    })?;
+    let wish = wish?;
     Ok(Origin {
         destination: wish.wanted,
         cgroup: Some(wish.cgroup),

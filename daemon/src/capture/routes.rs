@@ -219,18 +219,22 @@ fn marked_rule(family: Family, mark: u32, mask: u32) -> RuleMessage {
 
 fn destination(route: &RouteMessage) -> String {
     use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute};
-    let address = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some(ip.to_string()),
-        RouteAttribute::Destination(RouteAddress::Inet6(ip)) => Some(ip.to_string()),
-        _ => None,
+    let address = route.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::Destination(RouteAddress::Inet(ip)) = attribute {
+            Some(ip.to_string())
+        } else if let RouteAttribute::Destination(RouteAddress::Inet6(ip)) = attribute {
+            Some(ip.to_string())
+        } else {
+            None
+        }
     });
     let address = address.unwrap_or_else(|| "default".to_owned());
     format!("route {address}/{}", route.header.destination_prefix_length)
 }
 
 fn io_error(error: rtnetlink::Error) -> io::Error {
-    match error {
-        rtnetlink::Error::NetlinkError(error) => error.to_io(),
-        other => io::Error::other(other.to_string()),
+    if let rtnetlink::Error::NetlinkError(error) = error {
+        return error.to_io();
     }
+    io::Error::other(error.to_string())
 }

@@ -121,10 +121,12 @@ fn find<'a>(labels: &[String], snapshot: &'a Snapshot) -> Found<'a> {
 }
 
 fn records(question: &Query, service: &Service) -> Vec<Record> {
-    let data = match question.query_type() {
-        RecordType::A => RData::A(A(service.vip4)),
-        RecordType::AAAA => RData::AAAA(AAAA(service.vip6)),
-        _ => return Vec::new(),
+    let data = if question.query_type() == RecordType::A {
+        RData::A(A(service.vip4))
+    } else if question.query_type() == RecordType::AAAA {
+        RData::AAAA(AAAA(service.vip6))
+    } else {
+        return Vec::new();
     };
     vec![Record::from_rdata(question.name().clone(), TTL, data)]
 }
@@ -135,11 +137,14 @@ fn describe(code: ResponseCode, answers: &[Record]) -> String {
         .filter_map(|record| record.data.ip_addr())
         .map(|ip| ip.to_string())
         .collect();
-    match code {
-        ResponseCode::NoError if addresses.is_empty() => "NODATA".to_owned(),
-        ResponseCode::NoError => addresses.join(" "),
-        ResponseCode::NXDomain => "NXDOMAIN".to_owned(),
-        other => other.to_string(),
+    if code == ResponseCode::NXDomain {
+        "NXDOMAIN".to_owned()
+    } else if code != ResponseCode::NoError {
+        code.to_string()
+    } else if addresses.is_empty() {
+        "NODATA".to_owned()
+    } else {
+        addresses.join(" ")
     }
 }
 

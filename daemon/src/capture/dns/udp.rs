@@ -13,7 +13,6 @@ use nix::sys::socket::{
 use socket2::Socket;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 
 use super::answer::{Question, Verdict, consider};
@@ -92,8 +91,11 @@ async fn answer(socket: &Arc<UdpSocket>, datagram: Datagram, shared: &Arc<Shared
                 report_forwarded(shared, &asked, &question, &Err(Flag::Overload));
                 return;
             };
-            let task =
-                ask(Arc::clone(socket), datagram, question, asked, Arc::clone(shared), permit);
+            let (socket, asking) = (Arc::clone(socket), Arc::clone(shared));
+            let task = async move {
+                ask(&socket, datagram, question, asked, &asking).await;
+                drop(permit);
+            };
             shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(task));
         }
     }
@@ -101,12 +103,11 @@ async fn answer(socket: &Arc<UdpSocket>, datagram: Datagram, shared: &Arc<Shared
 
 /// Asks the resolver the application meant, and passes its answer on.
 async fn ask(
-    socket: Arc<UdpSocket>,
+    socket: &UdpSocket,
     datagram: Datagram,
     question: Question,
     asked: Asked,
-    shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
+    shared: &Shared,
 ) {
     let resolver = asked.origin.destination;
     let reply = forward::over_udp(&datagram.message, &question, resolver, shared.mark).await;
@@ -122,15 +123,17 @@ async fn ask(
             &failure
         }
     };
-    send(&socket, &datagram, message, shared.mark).await;
-    report_forwarded(&shared, &asked, &question, &reply);
+    send(socket, &datagram, message, shared.mark).await;
+    report_forwarded(shared, &asked, &question, &reply);
 }
 
 pub(super) fn flag_of(error: &io::Error) -> Flag {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Flag::UpstreamTimeout,
-        io::ErrorKind::UnexpectedEof => Flag::UpstreamClosed,
-        _ => Flag::UpstreamConnect,
+    if error.kind() == io::ErrorKind::TimedOut {
+        Flag::UpstreamTimeout
+    } else if error.kind() == io::ErrorKind::UnexpectedEof {
+        Flag::UpstreamClosed
+    } else {
+        Flag::UpstreamConnect
     }
 }
 
@@ -161,10 +164,14 @@ fn receive(socket: &UdpSocket) -> io::Result<Option<Datagram>> {
     let whole = !received.flags.contains(MsgFlags::MSG_TRUNC);
     let length = received.bytes;
     let client = received.address.as_ref().and_then(socket_addr);
-    let local = received.cmsgs()?.find_map(|part| match part {
-        ControlMessageOwned::Ipv4OrigDstAddr(address) => Some(v4(&address)),
-        ControlMessageOwned::Ipv6OrigDstAddr(address) => Some(v6(&address)),
-        _ => None,
+    let local = received.cmsgs()?.find_map(|part| {
+        if let ControlMessageOwned::Ipv4OrigDstAddr(address) = part {
+            Some(v4(&address))
+        } else if let ControlMessageOwned::Ipv6OrigDstAddr(address) = part {
+            Some(v6(&address))
+        } else {
+            None
+        }
     });
     let (Some(client), Some(local), true) = (client, local, whole) else { return Ok(None) };
     message.truncate(length);

@@ -117,10 +117,7 @@ fn original_destination(
     };
     // SAFETY: on success the kernel wrote an address of the length it says.
     let found = unsafe { socket2::SockAddr::try_init(|into, size| read(into.cast(), size)) };
-    let ((), address) = found.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => OriginError::Direct,
-        _ => OriginError::Unknown(error),
-    })?;
+    let ((), address) = found.map_err(OriginError::from)?;
     match address.as_socket() {
         Some(wanted) if wanted != local => Ok(wanted),
         _ => Err(OriginError::Direct),

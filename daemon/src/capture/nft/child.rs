@@ -108,8 +108,8 @@ fn in_memory(text: &str) -> io::Result<File> {
     Ok(file)
 }
 
-/// The signal comes when the thread that started the child ends, and the control runtime's
-/// threads live as long as the daemon. Terminal signals are for meshd alone, which ends the child.
+/// The signal comes when the thread that started the child ends, not the process: it has to be
+/// the main thread. Terminal signals are for meshd alone, which ends the child itself.
 fn end_with_parent() -> io::Result<()> {
     // SAFETY: plain system calls without pointers.
     let failed = unsafe {

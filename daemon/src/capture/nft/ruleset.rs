@@ -1,6 +1,5 @@
 //! The table's text: pure.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::Counters;
@@ -110,8 +109,7 @@ pub(super) fn change(change: &Change) -> String {
                 addresses.iter().filter(|a| a.is_ipv4() == is_v4).map(element).collect();
             if !elements.is_empty() {
                 let elements = elements.join(", ");
-                // Writing to a String cannot fail.
-                let _ = writeln!(text, "{verb} element inet meshd {set} {{ {elements} }}");
+                text.push_str(&format!("{verb} element inet meshd {set} {{ {elements} }}\n"));
             }
         }
     }
