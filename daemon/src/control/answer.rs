@@ -36,7 +36,7 @@ pub(super) fn response(outcome: &Outcome, changes: Vec<v1::ObjectChange>) -> v1:
     v1::ChangeResponse {
         changes,
         generation: outcome.generation,
-        live: outcome.live.map(convert::live),
+        live: outcome.live.filter(|_| outcome.undo > 0).map(convert::live),
         warnings: Vec::new(),
         undo: outcome.undo,
     }

@@ -70,6 +70,14 @@ impl Core {
         Ok(())
     }
 
+    /// What is declared; refused where that cannot be known, since nothing would look like it.
+    pub(super) async fn view(&self) -> Result<View, Failure> {
+        match self.daemon.store.damage().await {
+            Some(damage) => Err(damage.into()),
+            None => Ok(self.daemon.store.view().await),
+        }
+    }
+
     /// Whether `peer` may run as `service`.
     pub(super) async fn admit_run(&self, peer: Peer, service: &ServiceName) -> Result<(), Failure> {
         let before = self.daemon.store.view().await;

@@ -55,7 +55,7 @@ impl ManifestService for Manifests {
         request: Request<v1::GetRequest>,
     ) -> Result<Response<v1::GetResponse>, Status> {
         let wanted = wanted(request.into_inner())?;
-        Ok(Response::new(shown(&self.core, &wanted, Numbers::Shown).await))
+        Ok(Response::new(shown(&self.core, &wanted, Numbers::Shown).await?))
     }
 
     async fn delete(
@@ -183,10 +183,14 @@ fn missing(draft: &Draft, key: &Key) -> Failure {
     .fix(format!("meshctl get {}s", key.kind.short()))
 }
 
-pub(super) async fn shown(core: &Core, wanted: &Wanted, numbers: Numbers) -> v1::GetResponse {
-    let view = core.daemon.store.view().await;
+pub(super) async fn shown(
+    core: &Core,
+    wanted: &Wanted,
+    numbers: Numbers,
+) -> Result<v1::GetResponse, Failure> {
+    let view = core.view().await?;
     let objects = Views::new(core, &view, numbers).json(wanted);
-    v1::GetResponse { objects, generation: view.snapshot.generation, nodes: 1 }
+    Ok(v1::GetResponse { objects, generation: view.snapshot.generation, nodes: 1 })
 }
 
 fn wanted(request: v1::GetRequest) -> Result<Wanted, Failure> {

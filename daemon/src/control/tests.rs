@@ -131,7 +131,7 @@ async fn a_split_needs_endpoints_behind_every_share() {
     let detail = ErrorDetail::decode(refused.details()).unwrap();
     assert_eq!((detail.exit, detail.code.as_str()), (3, "MESH1204"));
     assert_eq!(detail.message, "cannot split service \"web\": subset \"v2\" has no endpoints");
-    assert_eq!(detail.fix[0], "meshctl register web --port 18081 --subset v2");
+    assert_eq!(detail.fix[0], "meshctl register web --port http:18081 --subset v2");
 
     let answer = mesh.split(true).await.unwrap();
     let line = answer.changes.first().unwrap();

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
+use tracing::error;
 
 use super::{Interner, Published, Snapshot, Vips, settle};
 use crate::intent::{Author, Delta, IntentStore, OpenError, Sqlite};
@@ -74,7 +75,11 @@ impl Store {
     ) -> Result<Self, Unreadable> {
         let log: Result<Box<dyn IntentStore>, Damage> = match Sqlite::open(dir) {
             Ok(log) => Ok(Box::new(log)),
-            Err(OpenError::Corrupt { file, kept, why }) => Err(Damage { file, kept, why }),
+            Err(OpenError::Corrupt { file, kept, why }) => {
+                let damage = Damage { file, kept, why };
+                error!("{damage}; nothing is declared and changes are refused (MESH1303)");
+                Err(damage)
+            }
             Err(error) => return Err(Unreadable::Log(error)),
         };
         Self::over(log, Runtime::new(node, vips, names), published)

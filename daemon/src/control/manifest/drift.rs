@@ -17,7 +17,7 @@ impl Manifests {
         request: &v1::ApplyRequest,
     ) -> Result<v1::DiffResponse, Failure> {
         let wish = Wish::read(request)?;
-        let view = self.core.daemon.store.view().await;
+        let view = self.core.view().await?;
         let node = &self.core.daemon.identity.node;
         let mut changes = Vec::with_capacity(wish.objects.len());
         for object in &wish.objects {

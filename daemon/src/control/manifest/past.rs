@@ -13,6 +13,7 @@ use crate::state::{Draft, Past};
 
 impl Manifests {
     pub(super) async fn past(&self, limit: u32) -> Result<v1::HistoryResponse, Failure> {
+        self.core.view().await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let past = self.core.daemon.store.history(limit).await?;
         Ok(v1::HistoryResponse { entries: past.iter().map(entry).collect() })
@@ -44,7 +45,7 @@ impl Manifests {
         let store = &self.core.daemon.store;
         let (declared, generation) = match at {
             0 => {
-                let view = store.view().await;
+                let view = self.core.view().await?;
                 (view.declared, view.snapshot.generation)
             }
             at => (store.at(at).await?, at),

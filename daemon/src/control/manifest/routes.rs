@@ -48,7 +48,9 @@ impl Manifests {
         let ServiceName { namespace, name } = service;
         let objects = draft.declared().objects.values().map(|held| &held.value);
         let existing = edit::http_route_of(objects, namespace, name)?;
-        let edited = edit::route(existing, request)?;
+        let edited = edit::route(existing, request).map_err(|error| {
+            Failure::from(error).fix(format!("meshctl get route/{name} -o yaml"))
+        })?;
         let detail = match request.delete {
             true => format!("rule {} removed, {} left", edited.rule, edited.rules),
             false => format!("rule {} of {}", edited.rule, edited.rules),
@@ -138,7 +140,7 @@ fn check_targets(
                 "cannot split service \"{service}\": subset \"{}\" has no endpoints",
                 share.subset
             );
-            let port = next_port(snapshot, service);
+            let port = example_port(snapshot, service);
             return Err(Failure::new(codes::SUBSET_EMPTY, message)
                 .why(inventory(snapshot, service))
                 .fix(format!("meshctl register {service} --port {port} --subset {}", share.subset))
@@ -154,7 +156,7 @@ fn endpoints_of(snapshot: &Snapshot, service: &ServiceName, subset: &str) -> usi
     subset.map_or(0, |subset| subset.endpoints.len())
 }
 
-/// "web has 2 endpoints: 2 of subset v1 (n1:8080, n1:8081)"
+/// "web has 2 endpoints: subset v1 (n1:8080, n1:8081)"
 fn inventory(snapshot: &Snapshot, service: &ServiceName) -> String {
     let found = snapshot.by_name.get(service);
     let own = snapshot.endpoints.iter().filter(|endpoint| found == Some(&endpoint.service));
@@ -169,7 +171,7 @@ fn inventory(snapshot: &Snapshot, service: &ServiceName) -> String {
     let total: usize = subsets.values().map(Vec::len).sum();
     let parts = subsets.iter().map(|(name, places)| {
         let of = if name.is_empty() { "no subset".to_owned() } else { format!("subset {name}") };
-        format!("{} of {of} ({})", places.len(), places.join(", "))
+        format!("{of} ({})", places.join(", "))
     });
     let parts = parts.collect::<Vec<_>>().join(", ");
     match total {
@@ -179,13 +181,19 @@ fn inventory(snapshot: &Snapshot, service: &ServiceName) -> String {
     }
 }
 
-/// A port nobody of the service uses, for an example to paste.
-fn next_port(snapshot: &Snapshot, service: &ServiceName) -> u16 {
-    let found = snapshot.by_name.get(service);
-    let own = snapshot.endpoints.iter().filter(|endpoint| found == Some(&endpoint.service));
-    own.map(|endpoint| endpoint.address.port())
-        .max()
-        .map_or(8080, |port| port.wrapping_add(1).max(1))
+/// A port no endpoint of the service uses, as `--port` takes it, for an example to paste.
+fn example_port(snapshot: &Snapshot, service: &ServiceName) -> String {
+    let index = snapshot.by_name.get(service);
+    let own = snapshot.endpoints.iter().filter(|endpoint| index == Some(&endpoint.service));
+    let highest = own.map(|endpoint| endpoint.address.port()).max();
+    let port = highest.map_or(8080, |port| port.wrapping_add(1).max(1));
+    let found = index.and_then(|&at| snapshot.services.get(at));
+    match found.and_then(|found| found.ports.first()).map(|first| first.protocol) {
+        Some(Speaks::Http) => format!("http:{port}"),
+        Some(Speaks::Grpc) => format!("grpc:{port}"),
+        Some(Speaks::Tcp) => format!("tcp:{port}"),
+        Some(Speaks::Detect) | None => port.to_string(),
+    }
 }
 
 /// A warning for every destination without an endpoint.

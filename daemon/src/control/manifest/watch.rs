@@ -12,6 +12,7 @@ use tonic::Status;
 
 use super::shown;
 use crate::control::core::Core;
+use crate::control::error::Failure;
 use crate::control::views::{Numbers, Wanted};
 
 /// Changes within this time are told together.
@@ -38,12 +39,12 @@ pub(super) fn follow(
     stream::unfold(follower, async |mut follower| {
         let stop = follower.stop.clone();
         let state = stop.run_until_cancelled(follower.next()).await??;
-        Some((Ok(state), follower))
+        Some((state.map_err(Status::from), follower))
     })
 }
 
 impl Follower {
-    async fn next(&mut self) -> Option<v1::GetResponse> {
+    async fn next(&mut self) -> Option<Result<v1::GetResponse, Failure>> {
         loop {
             if self.last.is_some() {
                 tokio::select! {
@@ -55,7 +56,10 @@ impl Follower {
             self.snapshots.mark_unchanged();
             self.probes.mark_unchanged();
             // Rates differ at every look: they are shown, but are no news.
-            let now = shown(&self.core, &self.wanted, Numbers::LeftOut).await.objects;
+            let now = match shown(&self.core, &self.wanted, Numbers::LeftOut).await {
+                Ok(now) => now.objects,
+                Err(failure) => return Some(Err(failure)),
+            };
             if self.last.as_ref() != Some(&now) {
                 self.last = Some(now);
                 return Some(shown(&self.core, &self.wanted, Numbers::Shown).await);

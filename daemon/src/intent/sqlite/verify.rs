@@ -51,7 +51,9 @@ pub(super) fn link(previous: Root, row: &Row<&[u8]>) -> Root {
 pub(super) fn all(connection: &Connection) -> Result<Verified, Flaw> {
     let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if check != "ok" {
-        return Err(Flaw::Damaged(check));
+        // SQLite's report has a heading line of its own.
+        let found = check.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
+        return Err(Flaw::Damaged(found.to_owned()));
     }
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if format > file::FORMAT {

@@ -87,6 +87,7 @@ fn is_at(endpoint: &Endpoint, address: SocketAddr, node: &str) -> bool {
 fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
     let mut whole = service.clone();
     let spec = &mut whole.spec;
+    let written = spec.endpoints.len();
     for claim in claims {
         match spec.ports.iter_mut().find(|port| port.port == claim.port) {
             Some(port) if port.protocol == Protocol::Detect => {
@@ -106,6 +107,12 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
         }
         if written_at(spec, claim.address, node).is_none() {
             spec.endpoints.push(endpoint(claim, node));
+        }
+    }
+    if let [only] = spec.ports.as_slice() {
+        // Whoever writes a manifest would leave it out: it cannot be another.
+        for endpoint in spec.endpoints.iter_mut().skip(written) {
+            endpoint.service_port.take_if(|port| *port == only.port);
         }
     }
     whole
