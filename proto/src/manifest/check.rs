@@ -28,12 +28,30 @@ impl Checker {
             Type::List(inner, most) => self.list(node, inner, *most),
             Type::Labels => self.labels(node, is_label_value),
             Type::Annotations => self.labels(node, |_| true),
-            Type::Any => as_it_is(node),
             Type::Either(short, long) => match &node.content {
                 Content::Scalar { .. } => self.value(node, short),
                 Content::List(_) | Content::Map(_) => self.value(node, long),
             },
-            scalar => self.scalar(node, scalar),
+            Type::Text => self.text(node).unwrap_or_default().into(),
+            Type::Name => self.name(node),
+            Type::Integer { least, most } => {
+                self.integer(node, (*least, *most), "a number", codes::INVALID_VALUE)
+            }
+            Type::Port => self.integer(node, (1, 65_535), "a port", codes::INVALID_VALUE),
+            Type::Weight => self.integer(node, (0, MOST_WEIGHT), "a weight", codes::INVALID_WEIGHT),
+            Type::True if matches!(raw(node), Some(("true", false))) => true.into(),
+            Type::True => self.wrong_type(node, "`true`"),
+            Type::Status => self.status(node),
+            Type::Word(words) => self.word(node, words),
+            Type::Duration => self.parsed(node, "a duration", "2s, 500ms, 1m30s", |text| {
+                duration::parse(text).is_some()
+            }),
+            Type::Address => self.parsed(node, "an IP address", "10.0.0.11, fd00::11", |text| {
+                text.parse::<std::net::IpAddr>().is_ok()
+            }),
+            Type::Host => self.parsed(node, "a host name", "shop.example, *.shop.example", is_host),
+            Type::Short { example, holds } => self.parsed(node, "a short form", example, *holds),
+            Type::Any | Type::Number | Type::Truth | Type::Time | Type::OrNull(_) => as_it_is(node),
         }
     }
 
@@ -99,33 +117,6 @@ impl Checker {
             labels.insert(entry.key.to_string(), value.unwrap_or_default().into());
         }
         Value::Object(labels)
-    }
-
-    fn scalar(&mut self, node: &Node<'_>, kind: &Type) -> Value {
-        match kind {
-            Type::Text => self.text(node).unwrap_or_default().into(),
-            Type::Name => self.name(node),
-            Type::Integer { least, most } => {
-                self.integer(node, (*least, *most), "a number", codes::INVALID_VALUE)
-            }
-            Type::Port => self.integer(node, (1, 65_535), "a port", codes::INVALID_VALUE),
-            Type::Weight => self.integer(node, (0, MOST_WEIGHT), "a weight", codes::INVALID_WEIGHT),
-            Type::True => match raw(node) {
-                Some(("true", false)) => true.into(),
-                _ => self.wrong_type(node, "`true`"),
-            },
-            Type::Status => self.status(node),
-            Type::Word(words) => self.word(node, words),
-            Type::Duration => self.parsed(node, "a duration", "2s, 500ms, 1m30s", |text| {
-                duration::parse(text).is_some()
-            }),
-            Type::Address => self.parsed(node, "an IP address", "10.0.0.11, fd00::11", |text| {
-                text.parse::<std::net::IpAddr>().is_ok()
-            }),
-            Type::Host => self.parsed(node, "a host name", "shop.example, *.shop.example", is_host),
-            Type::Short { example, holds } => self.parsed(node, "a short form", example, *holds),
-            _ => as_it_is(node),
-        }
     }
 
     fn name(&mut self, node: &Node<'_>) -> Value {

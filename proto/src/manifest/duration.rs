@@ -1,6 +1,5 @@
 //! Durations as the Gateway API writes them (GEP-2257): `2s`, `500ms`, `1m30s`.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
@@ -40,8 +39,7 @@ pub fn print(duration: Duration) -> String {
     let mut text = String::new();
     for (unit, factor) in UNITS {
         if millis >= factor {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{}{unit}", millis / factor);
+            text.push_str(&format!("{}{unit}", millis / factor));
             millis %= factor;
         }
     }

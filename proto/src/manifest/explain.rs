@@ -1,7 +1,5 @@
 //! Field documentation, offline: `meshctl explain HTTPRoute.spec.rules`.
 
-use std::fmt::Write as _;
-
 use super::Kind;
 use super::shape::{self, Field, Presence, Shape, Type};
 use super::suggest::suggest;
@@ -44,14 +42,13 @@ pub fn explain(path: &str) -> Result<String, Unexplained> {
 
 fn page(kind: Kind, path: &str, field: Option<&Field>, shape: Option<&'static Shape>) -> String {
     let mut text = format!("KIND    {kind} ({})\n", kind.api_version());
-    // Writing to a String cannot fail.
     if let Some(field) = field {
         let need = if field.presence == Presence::Required { ", required" } else { "" };
-        let _ = writeln!(text, "FIELD   {path} <{}{need}>", type_name(&field.kind));
+        text.push_str(&format!("FIELD   {path} <{}{need}>\n", type_name(&field.kind)));
     }
     text.push('\n');
     for doc in field.map(|field| field.doc).into_iter().chain(shape.map(|shape| shape.doc)) {
-        let _ = writeln!(text, "{}", wrap(doc, "  "));
+        text.push_str(&format!("{}\n", wrap(doc, "  ")));
     }
     let Some(shape) = shape else { return text };
     text.push_str("\nFIELDS\n");
@@ -61,8 +58,8 @@ fn page(kind: Kind, path: &str, field: Option<&Field>, shape: Option<&'static Sh
             Presence::Output => ", output only",
             Presence::Optional | Presence::Ignored => "",
         };
-        let _ = writeln!(text, "  {} <{}{need}>", field.name, type_name(&field.kind));
-        let _ = writeln!(text, "{}", wrap(field.doc, "      "));
+        text.push_str(&format!("  {} <{}{need}>\n", field.name, type_name(&field.kind)));
+        text.push_str(&format!("{}\n", wrap(field.doc, "      ")));
     }
     text
 }

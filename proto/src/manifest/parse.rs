@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::check::Checker;
 use super::error::{ManifestError, Problem};
 use super::suggest::{list, suggest};
-use super::tree::{Content, Documents, MOST_TEXT, Node, Place};
+use super::tree::{Content, Documents, Fault, MOST_TEXT, Node, Place};
 use super::{Key, Kind, Object, canonical, rules, shape, to_yaml};
 use crate::codes;
 use crate::v1::Document;
@@ -70,7 +70,7 @@ impl Reading {
             match tree {
                 Ok(tree) if tree.is_null() => {}
                 Ok(tree) => self.document(file, &tree),
-                Err((place, problem)) => self.error(file, place, problem),
+                Err(fault) => self.error(file, fault.0, fault.1),
             }
             if self.errors.len() >= MOST_ERRORS {
                 return;
@@ -92,7 +92,7 @@ impl Reading {
     fn object(&mut self, file: &str, tree: &Node<'_>) {
         let kind = match kind(tree) {
             Ok(kind) => kind,
-            Err((place, problem)) => return self.error(file, place, problem),
+            Err(fault) => return self.error(file, fault.0, fault.1),
         };
         let mut checker = Checker::default();
         let json = checker.object(tree, shape::of(kind));
@@ -146,17 +146,17 @@ fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
 }
 
 /// The kind that `kind` and `apiVersion` name together.
-fn kind(tree: &Node<'_>) -> Result<Kind, (Place, Problem)> {
+fn kind(tree: &Node<'_>) -> Result<Kind, Fault> {
     if !matches!(tree.content, Content::Map(_)) {
         let problem = Problem::new("", codes::WRONG_TYPE, "an object with fields is wanted here");
-        return Err((tree.place, problem.hint("start with apiVersion: and kind:")));
+        return Err(Box::new((tree.place, problem.hint("start with apiVersion: and kind:"))));
     }
     let field = |name: &str| {
         tree.entry(name)
             .and_then(|entry| Some((entry.value.place, text(&entry.value)?)))
             .ok_or_else(|| {
                 let message = format!("every object needs {name:?}");
-                (tree.place, Problem::new(name, codes::MISSING_FIELD, message))
+                Box::new((tree.place, Problem::new(name, codes::MISSING_FIELD, message)))
             })
     };
     let (version_place, version) = field("apiVersion")?;
@@ -168,13 +168,14 @@ fn kind(tree: &Node<'_>) -> Result<Kind, (Place, Problem)> {
             Some(meant) => format!("did you mean \"{meant}\"?"),
             None => format!("known kinds: {}", list(&known)),
         };
-        return Err((kind_place, Problem::new("kind", codes::UNKNOWN_KIND, message).hint(hint)));
+        let problem = Problem::new("kind", codes::UNKNOWN_KIND, message).hint(hint);
+        return Err(Box::new((kind_place, problem)));
     };
     if !kind.api_versions().contains(&version) {
         let message = format!("{version:?} has no kind {word} here");
         let hint = format!("write apiVersion: {}", list(kind.api_versions()));
         let problem = Problem::new("apiVersion", codes::UNKNOWN_KIND, message).hint(hint);
-        return Err((version_place, problem));
+        return Err(Box::new((version_place, problem)));
     }
     Ok(kind)
 }

@@ -100,7 +100,24 @@ impl Type {
         match self {
             Self::Object(shape) => Some(shape),
             Self::List(inner, _) | Self::OrNull(inner) | Self::Either(_, inner) => inner.shape(),
-            _ => None,
+            Self::Text
+            | Self::Name
+            | Self::Word(_)
+            | Self::Integer { .. }
+            | Self::Port
+            | Self::Weight
+            | Self::Duration
+            | Self::Address
+            | Self::Host
+            | Self::True
+            | Self::Status
+            | Self::Short { .. }
+            | Self::Labels
+            | Self::Annotations
+            | Self::Any
+            | Self::Number
+            | Self::Truth
+            | Self::Time => None,
         }
     }
 }

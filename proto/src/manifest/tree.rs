@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
 use super::error::Problem;
-use crate::codes;
+use crate::codes::{self, Code};
 
 pub(super) const MOST_TEXT: usize = 16 << 20;
 const MOST_DEPTH: usize = 64;
@@ -82,7 +82,7 @@ pub(super) struct Documents<'t> {
 }
 
 /// A text that is no tree, and where it stops being one.
-pub(super) type Fault = (Place, Problem);
+pub(super) type Fault = Box<(Place, Problem)>;
 
 impl<'t> Documents<'t> {
     pub(super) fn new(text: &'t str) -> Self {
@@ -104,23 +104,27 @@ impl<'t> Documents<'t> {
                 let message = error.info();
                 let is_bound = message.contains("nest") || message.contains("limit");
                 let code = if is_bound { codes::TOO_LARGE } else { codes::SYNTAX };
-                Err((place(*error.marker()), Problem::new("", code, message)))
+                Err(fault(place(*error.marker()), code, message))
             }
         }
     }
 
     fn document(&mut self) -> Result<Option<Node<'t>>, Fault> {
         while let Some((event, span)) = self.event()? {
-            match event {
-                Event::StreamEnd => return Ok(None),
-                Event::StreamStart | Event::DocumentEnd => {}
-                Event::DocumentStart(..) => self.anchors.clear(),
-                node => return self.node(node, span, 0).map(Some),
+            if event.is_node() {
+                return self.node(event, span, 0).map(Some);
+            }
+            if matches!(event, Event::DocumentStart(..)) {
+                self.anchors.clear();
             }
         }
         Ok(None)
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "which variants there are depends on features that other crates switch on"
+    )]
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node<'t>, Fault> {
         let place = place(span.start);
         self.count(1, depth, place)?;
@@ -169,7 +173,7 @@ impl<'t> Documents<'t> {
             };
             if !seen.insert(key.clone()) {
                 let message = format!("field {key:?} is there twice");
-                return Err((at, Problem::new("", codes::DUPLICATE, message)));
+                return Err(fault(at, codes::DUPLICATE, message));
             }
             let Some((event, span)) = self.event()? else { return Ok(entries) };
             let value = self.node(event, span, depth + 1)?;
@@ -243,9 +247,13 @@ fn place(marker: Marker) -> Place {
 }
 
 fn syntax(place: Place, message: &str) -> Fault {
-    (place, Problem::new("", codes::SYNTAX, message))
+    fault(place, codes::SYNTAX, message)
 }
 
 fn too_large(place: Place, message: String) -> Fault {
-    (place, Problem::new("", codes::TOO_LARGE, message))
+    fault(place, codes::TOO_LARGE, message)
+}
+
+fn fault(place: Place, code: Code, message: impl Into<String>) -> Fault {
+    Box::new((place, Problem::new("", code, message)))
 }

@@ -3,8 +3,6 @@
 //! Small things stand on one line (`{name: web, subset: v1}`), lists of objects one item per
 //! line, so that a diff shows the line that changed.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::Object;
@@ -36,10 +34,12 @@ pub fn json_to_yaml(value: &Value) -> String {
             }
         }
         Value::Array(items) if !items.is_empty() => list(&mut text, 0, items),
-        other => {
-            text.push_str(&flow(other));
-            text.push('\n');
-        }
+        Value::Object(_)
+        | Value::Array(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_) => text.push_str(&format!("{}\n", flow(value))),
     }
     text
 }
@@ -49,44 +49,33 @@ fn line(text: &mut String, indent: usize, lead: &str, value: &Value) {
     pad(text, indent);
     text.push_str(lead);
     if fits(value, indent + lead.len()) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, " {}", flow(value));
+        text.push_str(&format!(" {}\n", flow(value)));
         return;
     }
-    match value {
-        Value::Object(fields) => {
-            text.push('\n');
-            for (key, value) in fields {
-                line(text, indent + 2, &format!("{}:", scalar(key)), value);
-            }
+    text.push('\n');
+    if let Some(fields) = value.as_object() {
+        for (key, value) in fields {
+            line(text, indent + 2, &format!("{}:", scalar(key)), value);
         }
-        Value::Array(items) => {
-            text.push('\n');
-            list(text, indent, items);
-        }
-        _ => {
-            let _ = writeln!(text, " {}", flow(value));
-        }
+    } else if let Some(items) = value.as_array() {
+        // Below its field a list needs no deeper indent; below another item's dash it does.
+        let inner = if lead == "-" { indent + 2 } else { indent };
+        list(text, inner, items);
     }
 }
 
 fn list(text: &mut String, indent: usize, items: &[Value]) {
     for item in items {
-        match item {
-            Value::Object(fields) if !fits(item, indent + 1) => {
-                for (at, (key, value)) in fields.iter().enumerate() {
-                    let lead = format!("{}:", scalar(key));
-                    if at == 0 {
-                        let start = text.len();
-                        line(text, indent + 2, &lead, value);
-                        // The item's dash takes the place of its first field's indent.
-                        text.replace_range(start + indent..start + indent + 1, "-");
-                    } else {
-                        line(text, indent + 2, &lead, value);
-                    }
+        match item.as_object().filter(|_| !fits(item, indent + 1)) {
+            None => line(text, indent, "-", item),
+            Some(fields) => {
+                let start = text.len();
+                for (key, value) in fields {
+                    line(text, indent + 2, &format!("{}:", scalar(key)), value);
                 }
+                // The item's dash takes the place of its first field's indent.
+                text.replace_range(start + indent..=start + indent, "-");
             }
-            _ => line(text, indent, "-", item),
         }
     }
 }
@@ -98,26 +87,21 @@ fn pad(text: &mut String, indent: usize) {
 /// Whether a value may stand on one line: scalars, and short collections without a list of
 /// several objects in them.
 fn fits(value: &Value, column: usize) -> bool {
-    match value {
-        Value::Array(_) | Value::Object(_) => {
-            is_flat(value) && column + 1 + flow(value).len() <= WIDTH
-        }
-        _ => true,
-    }
+    let is_scalar = !value.is_array() && !value.is_object();
+    is_scalar || (is_flat(value) && column + 1 + flow(value).len() <= WIDTH)
 }
 
 fn is_flat(value: &Value) -> bool {
-    match value {
-        Value::Object(fields) => fields.values().all(|value| match value {
-            Value::Array(items) => items.iter().all(|item| !item.is_object()),
-            Value::Object(_) => is_flat(value),
-            _ => true,
-        }),
-        Value::Array(items) => match items.as_slice() {
-            [only @ Value::Object(_)] => is_flat(only),
-            items => items.iter().all(|item| !item.is_object() && !item.is_array()),
-        },
-        _ => true,
+    if let Some(fields) = value.as_object() {
+        return fields.values().all(|value| match value.as_array() {
+            Some(items) => items.iter().all(|item| !item.is_object()),
+            None => is_flat(value),
+        });
+    }
+    match value.as_array().map(Vec::as_slice) {
+        None => true,
+        Some([only]) if only.is_object() => is_flat(only),
+        Some(items) => items.iter().all(|item| !item.is_object() && !item.is_array()),
     }
 }
 
@@ -157,10 +141,10 @@ fn scalar(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
             c if c.is_control() || is_odd(c) => {
-                let _ = match u32::from(c) {
-                    code @ ..=0xffff => write!(quoted, "\\u{code:04X}"),
-                    code => write!(quoted, "\\U{code:08X}"),
-                };
+                quoted.push_str(&match u32::from(c) {
+                    code @ ..=0xffff => format!("\\u{code:04X}"),
+                    code => format!("\\U{code:08X}"),
+                });
             }
             c => quoted.push(c),
         }

@@ -9,7 +9,7 @@ fn what_we_print_holds_against_the_schema() {
         metadata("web"),
         spec(SERVICE, |object| match object {
             Object::Service(service) => Some(service.spec),
-            _ => None,
+            Object::HttpRoute(_) | Object::TcpRoute(_) => None,
         }),
         view::ServiceStatus {
             ready: 1,
@@ -43,7 +43,7 @@ fn what_we_print_holds_against_the_schema() {
 
     let route_spec = spec(ROUTE, |object| match object {
         Object::HttpRoute(route) => Some(route.spec),
-        _ => None,
+        Object::Service(_) | Object::TcpRoute(_) => None,
     });
     let parent = view::ParentStatus {
         kind: "Service".to_owned(),
@@ -155,16 +155,7 @@ fn faults(name: &str, value: &Value) -> Vec<String> {
 fn validate(schema: &Value, value: &Value, path: &str, faults: &mut Vec<String>) {
     for (keyword, rule) in schema.as_object().unwrap() {
         let holds = match keyword.as_str() {
-            "type" => match rule.as_str().unwrap() {
-                "object" => value.is_object(),
-                "array" => value.is_array(),
-                "string" => value.is_string(),
-                "boolean" => value.is_boolean(),
-                "null" => value.is_null(),
-                "number" => value.is_number(),
-                "integer" => value.is_u64(),
-                other => panic!("type {other}"),
-            },
+            "type" => is_type(value, rule.as_str().unwrap()),
             "const" => value == rule,
             "enum" => rule.as_array().unwrap().contains(value),
             "pattern" => {
@@ -213,5 +204,18 @@ fn validate(schema: &Value, value: &Value, path: &str, faults: &mut Vec<String>)
         if !holds {
             faults.push(format!("{path}: {keyword} {rule} does not hold for {value}"));
         }
+    }
+}
+
+fn is_type(value: &Value, name: &str) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        "number" => value.is_number(),
+        "integer" => value.is_u64(),
+        other => panic!("type {other}"),
     }
 }
