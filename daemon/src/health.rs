@@ -29,7 +29,6 @@ use machine::Machine;
 pub(crate) struct Transition {
     /// "web 127.0.0.1:8080".
     pub(crate) endpoint: String,
-    pub(crate) from: Health,
     pub(crate) to: Health,
     /// What the probe that decided it met.
     pub(crate) last: String,
@@ -153,7 +152,7 @@ impl Probing {
         self.live.set_health(to);
         if from != to {
             let last = text.clone();
-            (self.checker.report)(&Transition { endpoint: self.name.clone(), from, to, last });
+            (self.checker.report)(&Transition { endpoint: self.name.clone(), to, last });
         }
         self.checker.board.write(self.id, Probed { health: to, text, at: SystemTime::now() });
     }
