@@ -9,14 +9,14 @@ mod vip;
 
 pub(crate) use compile::{Inputs, compile, settle};
 pub(crate) use intern::Interner;
-pub(crate) use published::{Published, Reader, Wake};
+pub(crate) use published::{Published, Reader};
 pub(crate) use snapshot::{
     Backend, Destination, Endpoint, EndpointLive, HttpRoute, HttpRule, Matches, PathMatch, Port,
     Service, Snapshot, Split, StrMatch, Subset, Target,
 };
 pub(crate) use store::{
-    Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Reversal,
-    RuntimeError, Store, UndoError, Unreadable, UpdateError, View, claimed_spec, protocol,
+    Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past,
+    Store, UndoError, UpdateError, View, claimed_spec, protocol,
     service_key, written_at, written_at_mut,
 };
 pub(crate) use vip::{NoFreeAddress, Vips};

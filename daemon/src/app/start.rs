@@ -241,10 +241,8 @@ fn capture_refused(error: &CaptureError) -> StartError {
 /// Makes the state folder, readable by nobody else, and refuses one that others could have filled.
 fn state_folder(path: &Path) -> Result<(), StartError> {
     let refused = |error: io::Error| {
-        let code = match error.kind() {
-            io::ErrorKind::PermissionDenied => codes::PERMISSION,
-            _ => codes::INVALID_SETTING,
-        };
+        let denied = error.kind() == io::ErrorKind::PermissionDenied;
+        let code = if denied { codes::PERMISSION } else { codes::INVALID_SETTING };
         StartError::new(code, format!("cannot use the state folder {}", path.display()))
             .because(error.to_string())
             .fixed_by("choose another with --state-dir (state_dir)")
