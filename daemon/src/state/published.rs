@@ -113,6 +113,21 @@ impl Reader {
     pub(crate) async fn changed(&self) {
         self.usage.changed.notified().await;
     }
+
+    /// Another handle on the same wake-up, for a task that may not borrow the reader.
+    pub(crate) fn wake(&self) -> Wake {
+        Wake(Arc::clone(&self.usage))
+    }
+}
+
+/// Awaits news for a [`Reader`] owned elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Wake(Arc<Usage>);
+
+impl Wake {
+    pub(crate) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
 }
 
 impl Drop for Reader {

@@ -28,12 +28,11 @@ use crate::intent::{Author, Delta, IntentStore, OpenError, Sqlite};
 pub(crate) use declared::{Declared, Held, service_key};
 pub(crate) use draft::Draft;
 pub(crate) use effective::{claimed_spec, protocol, written_at, written_at_mut};
-pub(crate) use history::{Past, Reversal, UndoError};
+pub(crate) use history::{Past, UndoError};
 pub(crate) use outcome::{
     Action, Change, Damage, Live, Mutation, Outcome, Unreadable, UpdateError,
 };
 use runtime::Runtime;
-pub(crate) use runtime::RuntimeError;
 
 /// How long a change waits for its readers before it is reported as late.
 const APPLIED_WITHIN: Duration = Duration::from_secs(10);

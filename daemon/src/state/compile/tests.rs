@@ -267,7 +267,8 @@ struct Mesh {
 
 impl Mesh {
     fn object(&mut self, kind: &str, name: &str, spec: Value) {
-        let json = json!({"kind": kind, "metadata": {"name": name}, "spec": spec});
+        let mut json = json!({"kind": kind, "metadata": {"name": name}});
+        json["spec"] = spec;
         self.objects.push(Object::from_json(json).unwrap());
     }
 
