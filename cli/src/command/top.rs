@@ -24,7 +24,7 @@ use view::{Asked, View};
 #[derive(clap::Args)]
 #[command(before_help = "Examples:
   meshctl top
-  meshctl top --once -o json --jq '.services[].rps'
+  meshctl top --once -o json --jq '.services[].stats.rps'
   meshctl top --duration 30s --fail-if 'success<99'")]
 pub(crate) struct Args {
     /// Print one frame and end

@@ -19,44 +19,36 @@ pub(crate) fn of(frame: &MetricsFrame, shown: &dyn Fn(&str) -> bool) -> Value {
 }
 
 fn service(service: &ServiceNumbers) -> Value {
-    let row = json!({
+    json!({
         "namespace": service.namespace,
         "name": service.name,
         "protocol": service.protocol,
         "address": service.address,
         "ready": service.ready,
         "total": service.total,
+        "stats": stats(service.numbers.as_ref()),
         "subsets": service.subsets.iter().map(subset).collect::<Vec<_>>(),
-    });
-    with(row, service.numbers.as_ref())
+    })
 }
 
 fn subset(subset: &SubsetNumbers) -> Value {
-    let row = json!({
+    json!({
         "name": subset.name,
         "weight": subset.weight,
         "ready": subset.ready,
         "total": subset.total,
+        "stats": stats(subset.numbers.as_ref()),
         "endpoints": subset.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
-    });
-    with(row, subset.numbers.as_ref())
+    })
 }
 
 fn endpoint(endpoint: &EndpointNumbers) -> Value {
-    let row = json!({
+    json!({
         "address": endpoint.address,
         "node": endpoint.node,
         "health": endpoint.state,
-    });
-    with(row, endpoint.numbers.as_ref())
-}
-
-/// The row with its numbers beside its other fields.
-fn with(mut row: Value, numbers: Option<&Numbers>) -> Value {
-    if let (Some(row), Value::Object(numbers)) = (row.as_object_mut(), stats(numbers)) {
-        row.extend(numbers);
-    }
-    row
+        "stats": stats(endpoint.numbers.as_ref()),
+    })
 }
 
 fn stats(numbers: Option<&Numbers>) -> Value {

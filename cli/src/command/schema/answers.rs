@@ -10,7 +10,7 @@ const STATS: &str = "rps:number success:number? p50Ms:number? p95Ms:number? p99M
     open:integer receivedBytesPerSec:number sentBytesPerSec:number connectionsPerSec:number \
     requestsTotal:integer errorsTotal:integer";
 const SERVICE: &str = "namespace:string name:string protocol:string address:string ready:integer \
-    total:integer subsets:array";
+    total:integer stats:object subsets:array";
 const STEP: &str =
     "node:string service:string name:string offsetUs:integer durationUs:integer detail:string";
 const RECORD: &str = "kind:string id:string traceId:string spanId:string requestId:string \
@@ -78,7 +78,7 @@ fn metrics() -> Value {
         "apiVersion:string kind:string time:string? mesh:string node:string generation:integer \
          windowS:number",
     );
-    let service = object(&format!("{SERVICE} {STATS}"));
+    let service = with(object(SERVICE), "stats", object(STATS));
     with(with(frame, "total", object(STATS)), "services", array(&service))
 }
 
