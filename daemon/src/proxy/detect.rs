@@ -18,6 +18,10 @@ use crate::proxy::clock::nanos;
 use crate::record::Protocol;
 use crate::transport::Socket;
 
+/// A connection accepted just before a drain may still bring its first request so late
+/// (nanoseconds).
+const LAST_CALL: u64 = 250_000_000;
+
 /// What was found out, with the bytes that were read for it.
 pub(super) enum Found<'w> {
     Http1(Inbox),
@@ -74,8 +78,14 @@ async fn client_first<'w>(worker: &'w Worker, socket: &Socket) -> Found<'w> {
     let timer = Timer::new(&worker.wheel);
     timer.set(worker.clock.now() + nanos(worker.config.client_idle));
     let mut inbox = Inbox::default();
+    let mut last_call = false;
     let looks = poll_fn(|cx| match poll_looks(worker, cx, socket, &mut inbox) {
-        Poll::Pending => timer.poll_expired(cx).map(|()| None),
+        Poll::Pending => {
+            if worker.is_draining() && !std::mem::replace(&mut last_call, true) {
+                timer.set(worker.clock.now() + LAST_CALL);
+            }
+            timer.poll_expired(cx).map(|()| None)
+        }
         ready => ready,
     });
     match looks.await {
@@ -93,6 +103,8 @@ async fn race<'w>(worker: &'w Worker, captured: &Captured, socket: &Socket) -> F
     let journal = tcp::begin(worker, captured).tentative();
     let mut dialling = pin!(tcp::dial(worker, captured, journal));
     let mut dialled: Option<Dialled<'w>> = None;
+    let timer = Timer::new(&worker.wheel);
+    timer.set(worker.clock.now() + nanos(worker.config.tcp_idle));
     let looks = poll_fn(|cx| {
         if let Poll::Ready(looks) = poll_looks(worker, cx, socket, &mut inbox) {
             return Poll::Ready(looks);
@@ -104,7 +116,7 @@ async fn race<'w>(worker: &'w Worker, captured: &Captured, socket: &Socket) -> F
         }
         match &dialled {
             Some(dialled) if dialled.is_decided(cx) => Poll::Ready(Some(Looks::Other)),
-            _ => Poll::Pending,
+            _ => timer.poll_expired(cx).map(|()| Some(Looks::Other)),
         }
     });
     let looks = looks.await;
