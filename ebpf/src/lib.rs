@@ -80,7 +80,7 @@ impl Programs {
     /// # Errors
     /// [`LoadError`] says what the kernel would not take.
     pub fn load(config: &Config) -> Result<Self, LoadError> {
-        let mut ebpf = Ebpf::load(OBJECT).map_err(LoadError::Object)?;
+        let mut ebpf = load_object()?;
         for name in PROGRAMS {
             let program = hook(&mut ebpf, name)?;
             program.load().map_err(|source| LoadError::Program { name, source })?;
@@ -127,6 +127,24 @@ impl Programs {
         }
         Ok(PROGRAMS.len() as u32)
     }
+}
+
+/// aya reads the kernel's own BTF although nothing here needs it: 15 MiB, which malloc would keep,
+/// and after freeing blocks that large it would take all others of megabytes from the heap too,
+/// where zeroed memory is written and so resident.
+fn load_object() -> Result<Ebpf, LoadError> {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: a number; malloc takes it under its own lock.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
+    }
+    let loaded = Ebpf::load(OBJECT);
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no pointer goes in or out; every thread may allocate meanwhile.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    loaded.map_err(LoadError::Object)
 }
 
 fn hook<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut CgroupSockAddr, LoadError> {
