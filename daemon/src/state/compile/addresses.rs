@@ -1,7 +1,7 @@
 //! Which addresses are captured, and what each stands for.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Inputs;
 use crate::state::{Destination, Endpoint, Service, Target};
@@ -31,10 +31,12 @@ pub(super) fn destinations(
     for &(index, endpoint) in &reachable {
         all.entry(endpoint.address).or_insert_with(|| itself(index, endpoint));
     }
-    // What listens on 127.0.0.1 is also meant by this node's other addresses.
+    // What listens on 127.0.0.1 is also meant by this node's other addresses, ::1 included:
+    // `localhost` is that one first, and would lead around the mesh.
+    let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     for &(index, endpoint) in reachable.iter().filter(own) {
         if endpoint.address.ip().is_loopback() {
-            for address in inputs.addresses.iter().filter(|address| !address.is_loopback()) {
+            for address in inputs.addresses.iter().chain(&loopback) {
                 let address = SocketAddr::new(*address, endpoint.address.port());
                 all.entry(address).or_insert_with(|| itself(index, endpoint));
             }

@@ -76,7 +76,7 @@ fn captured_addresses_are_vips_and_real_addresses() {
     assert_eq!(name("127.0.0.1:8080").unwrap().0, "web");
     assert_eq!(name("10.0.0.1:8080").unwrap().0, "web");
     assert_eq!(name("[fd00::1]:8080").unwrap().0, "web");
-    assert_eq!(name("[::1]:8080"), None);
+    assert_eq!(name("[::1]:8080").unwrap().0, "web", "localhost is this one first");
     assert_eq!(name("10.0.0.1:8081").unwrap().0, "far", "exact beats derived");
     assert_eq!(name("10.0.0.2:9000").unwrap().0, "far");
     assert_eq!(name("127.0.0.1:9000"), None, "another node's loopback is not ours");
