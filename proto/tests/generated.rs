@@ -2,6 +2,8 @@
 //!
 //! `UPDATE=1 cargo test -p mesh-proto --test generated` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot write its files has failed")]
+
 use std::path::Path;
 use std::{env, fs};
 
