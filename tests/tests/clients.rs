@@ -71,6 +71,60 @@ fn nginx_serves_curl_and_python() {
     assert_eq!(python.stdout.trim(), page.len().to_string());
 }
 
+/// A program that calls another service and hands its trace on, as applications do.
+const SHOP: &str = r#"
+import http.server, urllib.request
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        trace = {"traceparent": self.headers["traceparent"]}
+        answer = urllib.request.urlopen(urllib.request.Request("http://stock.mesh/count", headers=trace), timeout=5)
+        body = b"shop " + answer.read()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", 8080), Shop).serve_forever()
+"#;
+
+// covers: TRACE-03 TRACE-04 REG-20
+#[test]
+fn services_that_hand_the_trace_on_are_one_trace() {
+    needs_root!();
+    if !have(&["python3"]) {
+        return;
+    }
+    let node = Node::start();
+    let stock = mesh_tests::Backend::http(&node.netns, "stock", 8081);
+    node.ok(&["register", "stock", "--port", "http:8081"]);
+    node.ok(&["register", "shop", "--port", "http:8080"]);
+    let shop = node.file("shop.py", SHOP).display().to_string();
+    let mut command = node.command(mesh_tests::programs::program("meshctl"));
+    command.args(["run", "--as", "shop", "--", "python3", &shop]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _shop = Server(command.spawn().unwrap());
+    until("the shop", Duration::from_secs(15), || {
+        node.netns.inside(|| std::net::TcpStream::connect(("127.0.0.1", 8080)).is_ok())
+    });
+    let mut cli = node.run_as("cli");
+    let answer = cli.get("shop.mesh", "/buy");
+    assert!(answer.ends_with("shop stock GET /count 0"), "{answer}");
+    let inner = stock.seen().pop().unwrap().head.one("traceparent").unwrap();
+    let trace = inner.split('-').nth(1).unwrap().to_owned();
+    let lines = mesh_tests::wait::eventually("two log lines", Duration::from_secs(5), || {
+        let mut lines = node.access_log("request completed");
+        lines.retain(|line| line["trace_id"] == trace.as_str());
+        if lines.len() == 2 { Ok(lines) } else { Err(format!("{lines:?}")) }
+    });
+    let mut edges: Vec<String> = lines
+        .iter()
+        .map(|line| format!("{} -> {}", line["source"], line["upstream_cluster"]))
+        .collect();
+    edges.sort();
+    assert_eq!(edges, ["\"cli\" -> \"shop\"", "\"shop\" -> \"stock\""]);
+    let shown = node.ok(&["trace", "get", &trace]);
+    assert!(shown.contains("/buy") && shown.contains("stock, any subset"), "{shown}");
+}
+
 #[test]
 fn redis_pipelines_and_publishes() {
     needs_root!();

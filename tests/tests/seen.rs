@@ -254,6 +254,22 @@ fn admin_pages_answer() {
     assert_eq!(node.admin("/nope").unwrap().0, 404);
 }
 
+// covers: CP-16
+#[test]
+fn daemon_says_once_that_it_is_ready() {
+    needs_root!();
+    let node = Node::start();
+    let lines = node.log();
+    let ready: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["msg"] == "ready")
+        .collect();
+    assert_eq!(ready.len(), 1, "{lines}");
+    assert_eq!(ready[0]["socket"], node.socket().display().to_string());
+    node.meshctl(&["status"]).exits(0);
+}
+
 // covers: ADM-07
 #[test]
 fn admin_refuses_strangers() {
