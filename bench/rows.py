@@ -153,7 +153,7 @@ def ready():
 def first_line(*argv):
     done = subprocess.run(argv, capture_output=True, text=True)
     lines = (done.stdout + done.stderr).strip().splitlines() or ["?"]
-    return next((line for line in lines if line.strip()), "?").strip()
+    return lines[0].strip().removeprefix(str(argv[0])).strip()
 
 
 ROWS = [Direct, Haproxy, HaproxySplice, Nginx, Envoy, Meshd, MeshdNft]
