@@ -49,7 +49,8 @@ fn crlf_bom_json_and_lists_mean_the_same() {
     let list = serde_json::json!({"apiVersion": "mesh/v1", "kind": "List", "items": json});
     assert_eq!(read(&serde_json::to_string_pretty(&list).unwrap()).unwrap(), objects);
     assert_eq!(read(&serde_json::to_string(&list).unwrap()).unwrap(), objects);
-    let escaped = SHOP.replace("team: shop", r#"team: shop}, annotations: {note: "\ud83d\ude00\/""#);
+    let escaped =
+        SHOP.replace("team: shop", r#"team: shop}, annotations: {note: "\ud83d\ude00\/""#);
     assert_eq!(read(&escaped).unwrap()[0].metadata().annotations["note"], "\u{1f600}/");
     let tabs = serde_json::to_string_pretty(&list).unwrap().replace("  ", "\t");
     assert_eq!(read(&tabs).unwrap(), objects);
