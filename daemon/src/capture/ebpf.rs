@@ -99,8 +99,12 @@ fn explain(error: &LoadError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(cause.to_string().lines().next().unwrap_or_default());
+        let cause_text = cause.to_string();
+        let line = cause_text.lines().next().unwrap_or_default();
+        if !text.contains(line) {
+            text.push_str(": ");
+            text.push_str(line); // more lines are the verifier's log
+        }
         source = cause.source();
     }
     let denied = |error: &&io::Error| error.kind() == io::ErrorKind::PermissionDenied;
