@@ -11,8 +11,8 @@ const STATS: &str = "rps:number success:number? p50Ms:number? p95Ms:number? p99M
     requestsTotal:integer errorsTotal:integer";
 const SERVICE: &str = "namespace:string name:string protocol:string address:string ready:integer \
     total:integer stats:object subsets:array";
-const STEP: &str =
-    "node:string service:string name:string offsetUs:integer durationUs:integer detail:string";
+const STEP: &str = "node:string service:string name:string offsetUs:integer durationUs:integer \
+     detail:string inner:boolean";
 const RECORD: &str = "kind:string id:string traceId:string spanId:string requestId:string \
     start:string? node:string source:object destination:string service:string protocol:string \
     method:string host:string path:string status:integer? flag:string flagReason:string \

@@ -11,7 +11,7 @@ use mesh_proto::v1::record::Kind;
 use mesh_proto::v1::{Record, RecordFilter};
 
 use super::http::{Exchange, Plan};
-use super::story::{Step, Story, micros, start, steps_of};
+use super::story::{Step, Story, lay_out, micros, start, whole};
 use super::{newest, of_trace, samples};
 use crate::args::duration::Limit;
 use crate::args::help;
@@ -114,30 +114,18 @@ async fn in_time(plan: &Plan, args: &Args) -> Result<Exchange, Failure> {
 /// Joins what the client saw with what the daemon recorded.
 async fn story(plan: &Plan, exchange: &Exchange, client: &Client) -> Result<Story, Failure> {
     let records = recorded(exchange, client).await?;
-    let mut steps = lookup_steps(plan, exchange, client).await?;
-    for record in &records {
-        steps.extend(steps_of(record, since(exchange, record)));
-    }
-    if records.is_empty() {
-        steps.extend(unrecorded(exchange));
-    }
-    let known: u64 = steps.iter().map(|step| step.micros).sum();
-    let total = micros(exchange.total).max(known);
-    steps.push(Step {
-        node: records.first().map(|record| record.node.clone()).unwrap_or_default(),
-        service: String::new(),
-        name: "client".to_owned(),
-        offset: 0,
-        micros: total - known,
-        detail: "meshctl itself: sockets and scheduling around the steps above".to_owned(),
-    });
+    let lookup = lookup_steps(plan, exchange, client).await?;
+    let steps = match records.is_empty() {
+        true => lookup.into_iter().chain(unrecorded(exchange)).collect(),
+        false => lay_out(&records, lookup),
+    };
     Ok(Story {
         trace: exchange.trace.clone(),
         method: plan.method().to_owned(),
         url: plan.url(),
         status: exchange.status.into(),
         bytes: exchange.bytes,
-        total,
+        total: whole(&steps),
         steps,
     })
 }
@@ -170,6 +158,7 @@ fn unrecorded(exchange: &Exchange) -> [Step; 2] {
         offset,
         micros,
         detail,
+        inner: false,
     };
     let peer = exchange.peer;
     [
@@ -217,6 +206,7 @@ async fn lookup_steps(
         offset,
         micros: time,
         detail,
+        inner: false,
     }])
 }
 

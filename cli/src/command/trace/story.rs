@@ -32,33 +32,81 @@ pub(super) struct Step {
     pub(super) offset: u64,
     pub(super) micros: u64,
     pub(super) detail: String,
+    /// Happened inside another step: not part of the sum.
+    pub(super) inner: bool,
 }
 
-/// The story the daemon's records tell, without what the client did around them.
+/// The story the daemon's records tell.
 pub(super) fn of_records(records: &[Record]) -> Option<Story> {
-    let first = records.iter().find(|record| record.kind() == Kind::Http).or(records.first())?;
-    let began = start(first)?;
-    let mut steps = Vec::new();
-    for record in records {
-        let offset = start(record).and_then(|start| start.duration_since(began).ok());
-        steps.extend(steps_of(record, micros(offset.unwrap_or_default())));
-    }
-    let end = steps.iter().map(|step| step.offset + step.micros).max().unwrap_or_default();
+    let first = outermost(records)?;
     let host = if first.host.is_empty() { &first.destination } else { &first.host };
     let scheme = if first.kind() == Kind::Http { "http" } else { "tcp" };
+    let steps = lay_out(records, Vec::new());
     Some(Story {
         trace: first.trace_id.clone(),
         method: or_dash(&first.method),
         url: format!("{scheme}://{host}{}", first.path),
         status: first.status,
         bytes: first.bytes_sent,
-        total: end,
+        total: whole(&steps),
         steps,
     })
 }
 
+/// `before`, then the outermost request's steps one after the other; what it called in turn
+/// stands where it happened, as one row a call.
+pub(super) fn lay_out(records: &[Record], mut before: Vec<Step>) -> Vec<Step> {
+    let mut next = 0;
+    for step in &mut before {
+        step.offset = next;
+        next += step.micros;
+    }
+    let Some(first) = outermost(records) else { return before };
+    let began = start(first);
+    before.extend(steps_of(first, next));
+    let inner = records.iter().filter(|record| record.id != first.id);
+    before.extend(inner.map(|record| {
+        let since =
+            start(record).zip(began).and_then(|(then, began)| then.duration_since(began).ok());
+        call(record, next + micros(since.unwrap_or_default()))
+    }));
+    before
+}
+
+/// Time from the first step's beginning to the last one's end.
+pub(super) fn whole(steps: &[Step]) -> u64 {
+    steps.iter().filter(|step| !step.inner).map(|step| step.micros).sum()
+}
+
+/// The request that led to all others: the one that began first.
+fn outermost(records: &[Record]) -> Option<&Record> {
+    let of_kind = |http: bool| {
+        let wanted = records.iter().filter(move |record| !http || record.kind() == Kind::Http);
+        wanted.min_by_key(|record| start(record))
+    };
+    of_kind(true).or_else(|| of_kind(false))
+}
+
+/// A request made while the outermost one was served, and known by its trace id.
+fn call(record: &Record, offset: u64) -> Step {
+    let asked = if record.kind() == Kind::Http {
+        format!("{} {} {}", record.method, record.path, record.status)
+    } else {
+        record.protocol.clone()
+    };
+    Step {
+        node: record.node.clone(),
+        service: record.source.as_ref().map(|source| source.service.clone()).unwrap_or_default(),
+        name: format!("-> {}", record.service),
+        offset,
+        micros: record.duration_us,
+        detail: format!("{asked}; linked by traceparent"),
+        inner: true,
+    }
+}
+
 /// The steps of one record, one after the other from `offset`.
-pub(super) fn steps_of(record: &Record, offset: u64) -> Vec<Step> {
+fn steps_of(record: &Record, offset: u64) -> Vec<Step> {
     let source = record.source.as_ref().map(|source| source.service.clone()).unwrap_or_default();
     let chosen = record.endpoint.as_ref().map(|endpoint| endpoint.service.clone());
     let mut next = offset;
@@ -74,6 +122,7 @@ pub(super) fn steps_of(record: &Record, offset: u64) -> Vec<Step> {
             offset,
             micros: step.micros,
             detail: step.detail.clone(),
+            inner: false,
         }
     };
     record.steps.iter().map(step).collect()
@@ -116,13 +165,12 @@ impl Story {
         format!("trace {id}  {} {} -> {status}, {size}, {total}", self.method, self.url)
     }
 
-    /// "time: web 43.2 ms (88.9%), mesh 0.6 ms (1.2%), meshctl 4.8 ms (9.9%)".
+    /// "time: web 43.2 ms (98.6%), mesh 0.6 ms (1.4%)".
     fn shares(&self) -> String {
         let mut parts: Vec<(String, u64)> = Vec::new();
-        for step in &self.steps {
+        for step in self.steps.iter().filter(|step| !step.inner) {
             let whose = match step.name.as_str() {
                 "app" | "first byte" => or_dash(&step.service),
-                "client" => "meshctl".to_owned(),
                 _ => "mesh".to_owned(),
             };
             match parts.iter_mut().find(|(name, _)| *name == whose) {
@@ -147,6 +195,7 @@ impl Story {
                 "offsetUs": step.offset,
                 "durationUs": step.micros,
                 "detail": step.detail,
+                "inner": step.inner,
             })
         };
         json!({

@@ -110,6 +110,7 @@ mod tests {
             offset,
             micros,
             detail: String::new(),
+            inner: false,
         }
     }
 
