@@ -1,5 +1,6 @@
 """The proxies measured: how each is started, and how a client reaches the backend through it."""
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ VENV = os.environ.get("MESH_BENCH_VENV") or os.path.expanduser("~/.cache/mesh-be
 class Row:
     """One line of the table. A plain proxy listens at 10080 (HTTP) and 10120 (TCP)."""
 
-    name, http, bulk, process = "", "http://127.0.0.1:10080/1k", ("127.0.0.1", 10120), None
+    name, http, bulk, process = "", ("127.0.0.1", 10080), ("127.0.0.1", 10120), None
 
     def __init__(self, bench):
         self.bench = bench
@@ -45,7 +46,7 @@ class Row:
 class Direct(Row):
     """No proxy: what the load generator and the backend can do."""
 
-    name, http, bulk = "direct", "http://127.0.0.1:9080/1k", ("127.0.0.1", 9201)
+    name, http, bulk = "direct", ("127.0.0.1", 9080), ("127.0.0.1", 9201)
 
     def start(self):
         pass
@@ -106,9 +107,9 @@ class Envoy(Row):
 
 class Meshd(Row):
     """Our daemon with capture, routing, metrics and decision records on; the client is an unmodified
-    program under `meshctl run`, dialling the service's name."""
+    program under `meshctl run`. It dials the service's IPv4 address, since the peers are dialled by IPv4."""
 
-    name, http, bulk, backend = "meshd", "http://web.mesh/1k", ("bulk.mesh", 9201), "ebpf"
+    name, backend = "meshd", "ebpf"
 
     def version(self):
         return first_line(f"{self.bench.programs}/meshd", "--version")
@@ -124,7 +125,14 @@ class Meshd(Row):
 
     def meshctl(self, *args):
         env = {**os.environ, "MESHCTL_SOCKET": f"{self.bench.run}/{self.name}/sock"}
-        subprocess.run([f"{self.bench.programs}/meshctl", "-q", *args], env=env, check=True)
+        done = subprocess.run([f"{self.bench.programs}/meshctl", *args], env=env, check=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return done.stdout
+
+    def address(self, service):
+        shown = json.loads(self.meshctl("get", f"service/{service}", "-o", "json"))
+        ip, _, port = shown["status"]["address"].rpartition(":")
+        return ip, int(port)
 
     def client(self, argv):
         socket = f"{self.bench.run}/{self.name}/sock"
@@ -136,6 +144,7 @@ class Meshd(Row):
         wait_for("meshd is ready", ready, 20)
         self.meshctl("register", "web", "--port", "http:9080")
         self.meshctl("register", "bulk", "--port", "tcp:9201")
+        self.http, self.bulk = self.address("web"), self.address("bulk")
 
 
 class MeshdNft(Meshd):

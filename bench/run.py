@@ -68,7 +68,9 @@ def milliseconds(text):
 
 def load_http(bench, row, seconds):
     """wrk, one thread, 64 kept-alive connections, 1 KiB answers."""
-    argv = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", "--timeout", "5s", row.http]
+    host, port = row.http
+    argv = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", "--timeout", "5s", "-H", "Host: web.mesh",
+            f"http://{host}:{port}/1k"]
     out = client(bench, row, argv, seconds)
     done = re.search(r"(\d+) requests in ([\d.]+\w+),", out)
     if not done:
