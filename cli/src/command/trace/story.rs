@@ -94,13 +94,14 @@ fn call(record: &Record, offset: u64) -> Step {
     } else {
         record.protocol.clone()
     };
+    let by = record.endpoint.as_ref().map(|at| format!(" by {}", at.address)).unwrap_or_default();
     Step {
         node: record.node.clone(),
         service: record.source.as_ref().map(|source| source.service.clone()).unwrap_or_default(),
         name: format!("-> {}", record.service),
         offset,
         micros: record.duration_us,
-        detail: format!("{asked}; linked by traceparent"),
+        detail: format!("{asked}{by}; linked by traceparent"),
         inner: true,
     }
 }
