@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(crate) use pool::{Connection, Pool, Reuse};
+pub(crate) use pool::{Connection, Idle, Pool, Reuse};
 pub(crate) use socket::{Socket, prefer_loopback_speed, prepare, register};
 
 /// Why there is no connection to an endpoint; another one may do better.

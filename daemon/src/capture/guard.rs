@@ -30,6 +30,7 @@ pub(super) async fn remove() -> io::Result<bool> {
 }
 
 fn text(config: &config::Capture, mount: Option<&Mount>) -> String {
+    // Every packet of the host passes here: all but a connection's first leave at the first rule.
     let vip4 = format!("{}/{}", config.vip4.base, config.vip4.prefix);
     let vip6 = format!("{}/{}", config.vip6.base, config.vip6.prefix);
     let (captured, mask) = (config.mark_captured, config.mark_mask);
@@ -41,6 +42,7 @@ delete table inet {TABLE}
 table inet {TABLE} {{
 {fake}  chain refuse {{
     type filter hook output priority filter; policy accept;
+    tcp flags & syn == 0 accept
     meta mark & {mask:#x} == {captured:#x} accept
     ip daddr {vip4} meta l4proto tcp reject with tcp reset
     ip daddr {vip4} reject

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since the worker started; one anchor to Unix time.
 #[derive(Debug)]
@@ -21,6 +21,11 @@ impl Clock {
         nanos(self.start.elapsed())
     }
 
+    /// A moment of this clock, for who measures by another.
+    pub(super) fn instant(&self, moment: u64) -> Instant {
+        self.start + Duration::from_nanos(moment)
+    }
+
     /// Unix time of a moment of this clock.
     pub(super) const fn unix(&self, moment: u64) -> u64 {
         self.unix.saturating_add(moment)
@@ -28,7 +33,7 @@ impl Clock {
 }
 
 /// As a number of nanoseconds; 584 years at most.
-pub(super) fn nanos(duration: std::time::Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

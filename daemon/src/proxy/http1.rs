@@ -63,25 +63,26 @@ pub(super) async fn serve(
 ) -> bool {
     let mut client = Client::new(worker, captured, socket, early);
     loop {
-        let (mut exchange, after) = match client.next().await {
+        let mut next = client.next().await;
+        let (exchange, after) = match &mut next {
             Next::Closed => return false,
-            Next::Request(mut exchange) => {
-                let after = carry(&client, &mut exchange).await;
+            Next::Request(exchange) => {
+                let after = carry(&client, exchange).await;
                 (exchange, after)
             }
-            Next::Refused(mut exchange, refusal) => {
-                let after = refuse(&client, &mut exchange, refusal).await;
+            Next::Refused(exchange, refusal) => {
+                let after = refuse(&client, exchange, *refusal).await;
                 (exchange, after)
             }
         };
         exchange.finish();
         captured.may_answer.set(false);
         match after {
-            After::Next => client.finished(&mut exchange),
+            After::Next => client.finished(exchange),
             After::Close => return false,
             After::Reset => return true,
             After::Linger => {
-                drop(exchange);
+                drop(next);
                 client.linger().await;
                 return false;
             }

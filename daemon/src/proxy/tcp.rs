@@ -1,6 +1,7 @@
 //! A captured connection carried as it is: TCP, and for now TLS and HTTP/2.
 
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use super::choice;
 use super::detect::Opaque;
@@ -12,7 +13,7 @@ use super::wheel::Timer;
 use super::worker::{Pinned, Worker};
 use crate::record::Flag;
 use crate::telemetry::Limit;
-use crate::transport::{ConnectError, Connection, Socket};
+use crate::transport::{ConnectError, Connection, Idle, Socket};
 
 /// Endpoints tried for one connection.
 const MAX_TRIES: usize = 5;
@@ -39,7 +40,8 @@ impl Dialled<'_> {
         if let Some((index, connection)) = self.reached
             && let Some(endpoint) = self.pinned.endpoints.get(index)
         {
-            worker.pool.put(endpoint, &worker.shard, connection, None);
+            let idle = Idle { connection, since: Instant::now() };
+            worker.pool.put(endpoint, &worker.shard, idle, None);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{interval, sleep};
@@ -122,7 +123,7 @@ impl Worker {
         let upkeep = Rc::clone(self);
         let deadlines = Rc::clone(self);
         let news = Rc::clone(self);
-        // These three live until the worker's `LocalSet` is dropped with it.
+        // These three live until the worker's runtime is dropped.
         spawn_local(async move { deadlines.wheel.drive(&deadlines.clock).await });
         spawn_local(async move { upkeep.sweep().await });
         spawn_local(async move { news.follow().await });
@@ -180,7 +181,7 @@ impl Worker {
             return;
         }
         let open = Open::new(Rc::clone(self));
-        // Counted by `open`, told to end by the wheel, ended at last with the `LocalSet`.
+        // Counted by `open`, told to end by the wheel, ended at last with the runtime.
         spawn_local(async move { outbound::carry(&open.worker, stream, peer).await });
     }
 
@@ -233,13 +234,11 @@ pub(super) fn run(
 ) -> io::Result<usize> {
     #[cfg(test)]
     super::stand::count_this_thread();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    let cut = local.block_on(&runtime, async {
+    // Not a `LocalSet`: waking one of its tasks from the I/O driver takes a lock.
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(async {
         let listeners = listeners.serve()?;
         let Some(worker) = Worker::new(parts, index, reins) else { return Ok(0) };
         Ok(worker.serve(listeners, reins).await)
-    });
-    drop(local);
-    cut
+    })
 }

@@ -37,10 +37,11 @@ struct Place {
     idle_limit: Duration,
 }
 
+/// A connection between two requests.
 #[derive(Debug)]
-struct Idle {
-    connection: Connection,
-    since: Instant,
+pub(crate) struct Idle {
+    pub(crate) connection: Connection,
+    pub(crate) since: Instant,
 }
 
 /// A connection to an endpoint that is counted as open.
@@ -113,17 +114,16 @@ impl Pool {
         &self,
         endpoint: &Endpoint,
         shard: &Shard,
-        connection: Connection,
+        idle: Idle,
         said: Option<Duration>,
     ) {
-        let since = Instant::now();
         self.with(endpoint, shard, |place| {
             if let Some(said) = said {
                 place.idle_limit = said.min(self.upstream_idle);
             }
             let keep = !place.live.gone.load(Relaxed) && place.idle.len() < MAX_IDLE;
             if keep && !place.idle_limit.is_zero() {
-                place.idle.push(Idle { connection, since });
+                place.idle.push(idle);
             }
         });
     }

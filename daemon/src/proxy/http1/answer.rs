@@ -79,6 +79,10 @@ impl Exchange<'_> {
         client: &Socket,
         timer: &Timer,
     ) -> Poll<Result<(), Failure>> {
+        // A short answer left whole with its head.
+        if self.answer.is_done() && self.upload.is_done() {
+            return Poll::Ready(Ok(()));
+        }
         let worker = self.worker;
         let mut scratch = worker.scratch.borrow_mut();
         match self.upload_some(cx, &mut scratch, client) {

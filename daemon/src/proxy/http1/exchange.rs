@@ -18,7 +18,7 @@ use crate::proxy::worker::{Pinned, Worker};
 use crate::record::{Kind, Method, Protocol};
 use crate::routing;
 use crate::state::{Destination, Endpoint, HttpRule, Target};
-use crate::transport::{ConnectError, Connection, Reuse};
+use crate::transport::{ConnectError, Connection, Idle, Reuse};
 
 /// Connections tried for one request before it fails.
 const MAX_TRIES: usize = 5;
@@ -307,7 +307,9 @@ impl<'w> Exchange<'w> {
             && let Some(endpoint) = self.endpoint()
         {
             let worker = self.worker;
-            worker.pool.put(endpoint, &worker.shard, upstream.connection, idle_limit);
+            let since = worker.clock.instant(self.journal.last());
+            let idle = Idle { connection: upstream.connection, since };
+            worker.pool.put(endpoint, &worker.shard, idle, idle_limit);
         }
     }
 
