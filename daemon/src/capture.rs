@@ -14,6 +14,7 @@ mod diag;
 pub(crate) mod dns;
 mod ebpf;
 mod follow;
+mod gate;
 mod guard;
 mod host;
 mod nft;
@@ -36,6 +37,7 @@ pub(crate) use addresses::{AddressNews, own_addresses};
 use backend::Backend;
 pub(crate) use claim::Claim;
 use follow::Follower;
+pub(crate) use gate::GateId;
 pub(crate) use origin::{Origin, Origins};
 use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs};
@@ -174,7 +176,7 @@ impl Prepared {
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
         let (counts, requests) = mpsc::channel(COUNT_REQUESTS);
-        let captured = plan::Targets::new();
+        let captured = plan::Targets::default();
         let follower = Follower { backend, status: Arc::clone(&status), captured };
         let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
         Capture { tables, status, counts, stop, follower }

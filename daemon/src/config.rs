@@ -3,10 +3,11 @@
 //! Raw values are as written; a [`Config`] in hand is the proof that they are usable together.
 //! Defaults are written once, in [`raw::Raw`]; unknown keys are refused.
 
+mod exclude;
 mod flags;
 mod raw;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,8 @@ use std::{fs, io, thread};
 
 pub use flags::Flags;
 use raw::Raw;
+
+use crate::model::Transport;
 
 /// Everything meshd may be told; each module gets its own part.
 #[derive(Clone, Debug)]
@@ -70,13 +73,61 @@ pub(crate) struct Capture {
     /// Cgroup below the cgroup2 mount that holds every run, "meshd.slice".
     pub(crate) cgroup: String,
     pub(crate) tcp_port: u16,
+    /// Captured datagrams.
+    pub(crate) udp_port: u16,
     pub(crate) dns_port: u16,
+    /// What comes in for services of this node.
+    pub(crate) inbound_tcp_port: u16,
+    pub(crate) inbound_udp_port: u16,
+    pub(crate) scope: CaptureScope,
+    pub(crate) exclude: Exclude,
+    pub(crate) fail_mode: FailMode,
+    /// Plaintext between services is refused rather than sent: `mtls.mode: strict`.
+    pub(crate) strict: bool,
     pub(crate) vip4: Range<Ipv4Addr>,
     pub(crate) vip6: Range<std::net::Ipv6Addr>,
     /// Socket marks: our own traffic, and captured traffic; only `mark_mask` bits count.
     pub(crate) mark_own: u32,
     pub(crate) mark_captured: u32,
     pub(crate) mark_mask: u32,
+}
+
+/// Whose traffic is captured without being named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CaptureScope {
+    /// Nobody's: only registered, run and attached workloads.
+    Services,
+    /// Everybody's in meshd's network namespace.
+    Host,
+}
+
+/// What becomes of captured traffic while meshd does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailMode {
+    /// What leads out of the mesh flows; mesh names are refused, or sent to the last ready
+    /// endpoint where the backend can and plaintext is allowed.
+    Open,
+    /// Refused.
+    Closed,
+}
+
+/// What is never captured, beside port 22 and meshd's own traffic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exclude {
+    pub(crate) ports: Vec<PortRange>,
+    pub(crate) cidrs: Vec<(IpAddr, u8)>,
+    pub(crate) uids: Vec<u32>,
+    pub(crate) interfaces: Vec<String>,
+    /// Paths below the cgroup2 mount.
+    pub(crate) cgroups: Vec<String>,
+}
+
+/// Both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PortRange {
+    pub(crate) transport: Transport,
+    pub(crate) first: u16,
+    pub(crate) last: u16,
 }
 
 /// An address range, `base` with its host bits zero.
@@ -209,7 +260,7 @@ impl Config {
             return Err(invalid("cgroup", &raw.cgroup, "must be a path below the cgroup2 mount"));
         }
         let trust_domain = raw.trust_domain.unwrap_or_else(|| format!("{}.mesh", raw.mesh));
-        let capture = raw.capture.check(cgroup)?;
+        let capture = raw.capture.check(cgroup, raw.mtls.is_strict()?)?;
         let proxy = raw.proxy.check(capture.mark_own, default_workers())?;
         Ok(Self {
             flags: Flags::default(),

@@ -4,10 +4,12 @@
 
 mod endpoint;
 mod name;
+mod place;
 mod protocol;
 mod workload;
 
 pub(crate) use endpoint::{Health, HealthCheck, Probe};
 pub(crate) use name::ServiceName;
+pub(crate) use place::{Place, Transport};
 pub(crate) use protocol::{Compat, Declared};
-pub(crate) use workload::Workload;
+pub(crate) use workload::{Egress, Scope, Workload};

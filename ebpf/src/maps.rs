@@ -127,15 +127,20 @@ impl Destinations {
     ///
     /// # Errors
     /// The map is full.
-    pub fn insert(&mut self, address: SocketAddr, source: Option<IpAddr>) -> Result<(), MapError> {
+    pub fn insert(
+        &mut self,
+        address: SocketAddr,
+        transport: Transport,
+        source: Option<IpAddr>,
+    ) -> Result<(), MapError> {
         let source = source.map_or([0; 4], words);
-        self.map.insert(Address::new(address, Transport::Tcp), RawDestination { source }, 0)
+        self.map.insert(Address::new(address, transport), RawDestination { source }, 0)
     }
 
     /// # Errors
     /// It was not captured.
-    pub fn remove(&mut self, address: SocketAddr) -> Result<(), MapError> {
-        self.map.remove(&Address::new(address, Transport::Tcp))
+    pub fn remove(&mut self, address: SocketAddr, transport: Transport) -> Result<(), MapError> {
+        self.map.remove(&Address::new(address, transport))
     }
 }
 

@@ -13,6 +13,7 @@ use mesh_ebpf::{Config, Destinations, LoadError, Programs};
 use super::plan::Change;
 use super::{Counters, Origins, cgroup, host, own_addresses};
 use crate::config;
+use crate::model::{Place, Transport};
 
 #[derive(Debug)]
 pub(super) struct Ebpf {
@@ -57,14 +58,17 @@ impl Ebpf {
     /// Does what can be done; the error is the first of those that could not.
     pub(super) fn update(&mut self, change: &Change) -> Result<(), String> {
         let mut outcome = Ok(());
-        for address in &change.added {
-            if let Err(error) = self.destinations.insert(*address, source(*address)) {
-                outcome = outcome.and(Err(format!("{address} is not captured: {error}")));
+        for place in &change.added {
+            let Place { transport, address } = *place;
+            let source = source(address);
+            if let Err(error) = self.destinations.insert(address, protocol(transport), source) {
+                outcome = outcome.and(Err(format!("{place} is not captured: {error}")));
             }
         }
-        for address in &change.removed {
-            if let Err(error) = self.destinations.remove(*address) {
-                outcome = outcome.and(Err(format!("{address} stays captured: {error}")));
+        for place in &change.removed {
+            let Place { transport, address } = *place;
+            if let Err(error) = self.destinations.remove(address, protocol(transport)) {
+                outcome = outcome.and(Err(format!("{place} stays captured: {error}")));
             }
         }
         outcome
@@ -87,6 +91,13 @@ impl Ebpf {
             questions: counters.questions(),
             refused: counters.refused(),
         }
+    }
+}
+
+fn protocol(transport: Transport) -> mesh_ebpf::Transport {
+    match transport {
+        Transport::Tcp => mesh_ebpf::Transport::Tcp,
+        Transport::Udp => mesh_ebpf::Transport::Udp,
     }
 }
 

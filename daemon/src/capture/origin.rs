@@ -9,15 +9,15 @@ use std::time::Duration;
 use mesh_ebpf::{Wish, Wishes};
 use nix::time::{ClockId, clock_gettime};
 
-use super::nft;
+use super::{GateId, nft};
 
 /// Everything the kernel says about one captured connection or question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// What the application asked for.
     pub(crate) destination: SocketAddr,
-    /// The caller's run scope (inode of its directory): the key of `Snapshot::workloads`.
-    pub(crate) cgroup: Option<u64>,
+    /// The caller's key in `Snapshot::workloads`.
+    pub(crate) workload: Option<u64>,
     /// 0 = not known.
     pub(crate) pid: u32,
     pub(crate) uid: u32,
@@ -80,12 +80,13 @@ impl Origins {
     /// To be asked once per accepted connection, right after `accept`: it answers a second time
     /// with [`OriginError::Direct`].
     ///
-    /// `peer` and `local` are the stream's two addresses.
+    /// `peer` and `local` are the stream's two addresses, `gate` is where it came in.
     pub(crate) fn of(
         &self,
         stream: BorrowedFd<'_>,
         peer: SocketAddr,
         local: SocketAddr,
+        _gate: GateId,
     ) -> Result<Origin, OriginError> {
         match &self.0 {
             Source::None => Err(OriginError::Direct),
@@ -101,6 +102,7 @@ impl Origins {
         &self,
         peer: SocketAddr,
         local: SocketAddr,
+        _gate: GateId,
     ) -> Result<Origin, OriginError> {
         match &self.0 {
             Source::None => Err(OriginError::Direct),
@@ -120,7 +122,7 @@ fn noted(wish: io::Result<Wish>) -> Result<Origin, OriginError> {
     let wish = wish?;
     Ok(Origin {
         destination: wish.wanted,
-        cgroup: Some(wish.cgroup),
+        workload: Some(wish.cgroup),
         pid: wish.pid,
         uid: wish.uid,
         process: wish.process,

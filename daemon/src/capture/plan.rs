@@ -1,27 +1,63 @@
-//! Which addresses are captured: pure, so that a test can say it in a line.
+//! What is captured, of whom: pure, so that a test can say it in a line.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::{Place, Scope, Transport};
 use crate::state::Snapshot;
 
-pub(super) type Targets = BTreeSet<SocketAddr>;
+/// Everything a backend has to know of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Targets {
+    pub(super) destinations: BTreeSet<Place>,
+    /// By workload key.
+    pub(super) scopes: BTreeMap<u64, ScopeRule>,
+    /// Ports of this node whose incoming traffic is taken.
+    pub(super) inbound: BTreeSet<(Transport, u16)>,
+}
 
-/// What to capture, and what no longer.
+/// One workload's processes, and how much of their traffic is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScopeRule {
+    pub(super) scope: Scope,
+    /// Also what leads to no destination of the mesh.
+    pub(super) everything: bool,
+}
+
+/// From one [`Targets`] to the next. A scope whose rule changed is in both lists.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
-    pub(super) added: Vec<SocketAddr>,
-    pub(super) removed: Vec<SocketAddr>,
+    pub(super) added: Vec<Place>,
+    pub(super) removed: Vec<Place>,
+    pub(super) entered: Vec<(u64, ScopeRule)>,
+    pub(super) left: Vec<(u64, ScopeRule)>,
+    pub(super) opened: Vec<(Transport, u16)>,
+    pub(super) closed: Vec<(Transport, u16)>,
 }
 
 pub(super) fn targets(snapshot: &Snapshot) -> Targets {
-    snapshot.destinations.keys().copied().collect()
+    let rule = |workload: &crate::model::Workload| ScopeRule {
+        scope: workload.scope,
+        everything: workload.egress.is_restricted(),
+    };
+    Targets {
+        destinations: snapshot.destinations.keys().copied().collect(),
+        scopes: snapshot.workloads.iter().map(|(key, workload)| (*key, rule(workload))).collect(),
+        inbound: snapshot.inbound.keys().copied().collect(),
+    }
 }
 
 pub(super) fn difference(old: &Targets, new: &Targets) -> Change {
+    let changed = |of: &Targets, to: &Targets| {
+        let differs = |(key, rule): &(&u64, &ScopeRule)| to.scopes.get(key) != Some(rule);
+        of.scopes.iter().filter(differs).map(|(key, rule)| (*key, *rule)).collect()
+    };
     Change {
-        added: new.difference(old).copied().collect(),
-        removed: old.difference(new).copied().collect(),
+        added: new.destinations.difference(&old.destinations).copied().collect(),
+        removed: old.destinations.difference(&new.destinations).copied().collect(),
+        entered: changed(new, old),
+        left: changed(old, new),
+        opened: new.inbound.difference(&old.inbound).copied().collect(),
+        closed: old.inbound.difference(&new.inbound).copied().collect(),
     }
 }
 
@@ -31,12 +67,24 @@ mod tests {
 
     #[test]
     fn only_differences_change() {
-        let change = difference(&at("10.9.9.8:80 10.9.9.9:80"), &at("10.9.9.7:80 10.9.9.9:80"));
-        let at = |text| at(text).into_iter().collect::<Vec<_>>();
-        assert_eq!(change, Change { added: at("10.9.9.7:80"), removed: at("10.9.9.8:80") });
+        let (old, new) = (at("10.9.9.8:80 10.9.9.9:80"), at("10.9.9.7:80 10.9.9.9:80"));
+        let change = difference(&old, &new);
+        let places = |text| at(text).destinations.into_iter().collect::<Vec<_>>();
+        let (added, removed) = (places("10.9.9.7:80"), places("10.9.9.8:80"));
+        assert_eq!(change, Change { added, removed, ..Change::default() });
+    }
+
+    #[test]
+    fn a_scope_with_another_rule_leaves_and_enters() {
+        let rule = |everything| ScopeRule { scope: Scope::Uid(7), everything };
+        let of = |rule| Targets { scopes: BTreeMap::from([(1, rule)]), ..Targets::default() };
+        let change = difference(&of(rule(false)), &of(rule(true)));
+        assert_eq!(change.left, [(1, rule(false))]);
+        assert_eq!(change.entered, [(1, rule(true))]);
     }
 
     fn at(text: &str) -> Targets {
-        text.split(' ').map(|address| address.parse().unwrap()).collect()
+        let places = text.split(' ').map(|address| Place::tcp(address.parse().unwrap()));
+        Targets { destinations: places.collect(), ..Targets::default() }
     }
 }

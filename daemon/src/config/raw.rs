@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::exclude::RawExclude;
 use super::{
-    AccessLog, AccessLogFormat, Api, BackendChoice, Capture, Flags, Grant, InvalidConfig, Log,
-    LogFormat, MetricsCompat, Proxy, Range, invalid,
+    AccessLog, AccessLogFormat, Api, BackendChoice, Capture, CaptureScope, FailMode, Flags, Grant,
+    InvalidConfig, Log, LogFormat, MetricsCompat, Proxy, Range, invalid,
 };
 
 /// Envoy's default line, in the order the field agreed on.
@@ -30,6 +31,7 @@ pub(super) struct Raw {
     pub(super) manifests: Vec<PathBuf>,
     pub(super) api: RawApi,
     pub(super) capture: RawCapture,
+    pub(super) mtls: RawMtls,
     pub(super) proxy: RawProxy,
     pub(super) metrics: RawMetrics,
     pub(super) log: RawLog,
@@ -50,6 +52,7 @@ impl Default for Raw {
             manifests: Vec::new(),
             api: RawApi::default(),
             capture: RawCapture::default(),
+            mtls: RawMtls::default(),
             proxy: RawProxy::default(),
             metrics: RawMetrics::default(),
             log: RawLog::default(),
@@ -88,7 +91,13 @@ impl RawApi {
 pub(super) struct RawCapture {
     pub(super) backend: String,
     pub(super) tcp_port: u16,
+    pub(super) udp_port: u16,
     pub(super) dns_port: u16,
+    pub(super) inbound_tcp_port: u16,
+    pub(super) inbound_udp_port: u16,
+    scope: String,
+    pub(super) fail_mode: String,
+    exclude: RawExclude,
     vip4: String,
     vip6: String,
     mark_own: u32,
@@ -101,7 +110,13 @@ impl Default for RawCapture {
         Self {
             backend: "auto".to_owned(),
             tcp_port: 15001,
+            udp_port: 15002,
             dns_port: 15053,
+            inbound_tcp_port: 15006,
+            inbound_udp_port: 15007,
+            scope: "services".to_owned(),
+            fail_mode: "open".to_owned(),
+            exclude: RawExclude::default(),
             vip4: "240.0.0.0/16".to_owned(),
             vip6: "fd6d:6573:6800::/64".to_owned(),
             mark_own: 0x4d00_0000,
@@ -112,7 +127,7 @@ impl Default for RawCapture {
 }
 
 impl RawCapture {
-    pub(super) fn check(self, cgroup: String) -> Result<Capture, InvalidConfig> {
+    pub(super) fn check(self, cgroup: String, strict: bool) -> Result<Capture, InvalidConfig> {
         let backend = match self.backend.as_str() {
             "auto" => BackendChoice::Auto,
             "ebpf" => BackendChoice::Ebpf,
@@ -122,10 +137,17 @@ impl RawCapture {
                 return Err(invalid("capture.backend", other, "must be auto, ebpf, nft or none"));
             }
         };
-        if self.tcp_port == 0 || self.dns_port == 0 || self.tcp_port == self.dns_port {
-            let rule = "must be two different ports, none of them 0 (tcp_port, dns_port)";
-            return Err(invalid("capture.tcp_port", &self.tcp_port, rule));
-        }
+        let scope = match self.scope.as_str() {
+            "services" => CaptureScope::Services,
+            "host" => CaptureScope::Host,
+            other => return Err(invalid("capture.scope", other, "must be services or host")),
+        };
+        let fail_mode = match self.fail_mode.as_str() {
+            "open" => FailMode::Open,
+            "closed" => FailMode::Closed,
+            other => return Err(invalid("capture.fail_mode", other, "must be open or closed")),
+        };
+        self.check_ports()?;
         let outside = |mark: u32| mark & !self.mark_mask != 0 || mark == 0;
         if outside(self.mark_own) || outside(self.mark_captured) {
             return Err(invalid("capture.mark_mask", &self.mark_mask, "must cover both marks"));
@@ -134,13 +156,37 @@ impl RawCapture {
             backend,
             cgroup,
             tcp_port: self.tcp_port,
+            udp_port: self.udp_port,
             dns_port: self.dns_port,
+            inbound_tcp_port: self.inbound_tcp_port,
+            inbound_udp_port: self.inbound_udp_port,
+            scope,
+            exclude: self.exclude.check()?,
+            fail_mode,
+            strict,
             vip4: range4(&self.vip4)?,
             vip6: range6(&self.vip6)?,
             mark_own: self.mark_own,
             mark_captured: self.mark_captured,
             mark_mask: self.mark_mask,
         })
+    }
+}
+
+impl RawCapture {
+    /// DNS listens on both transports, so its port must differ from all others.
+    fn check_ports(&self) -> Result<(), InvalidConfig> {
+        let tcp = [self.tcp_port, self.inbound_tcp_port, self.dns_port];
+        let udp = [self.udp_port, self.inbound_udp_port, self.dns_port];
+        let distinct = |ports: [u16; 3]| {
+            let [a, b, c] = ports;
+            !ports.contains(&0) && a != b && b != c && a != c
+        };
+        if distinct(tcp) && distinct(udp) {
+            return Ok(());
+        }
+        let ports = format!("tcp {tcp:?}, udp {udp:?}");
+        Err(invalid("capture.*_port", &ports, "must be different ports, none of them 0"))
     }
 }
 
@@ -163,6 +209,28 @@ fn range6(text: &str) -> Result<Range<Ipv6Addr>, InvalidConfig> {
             .then_some(Range { base, prefix: 64 })
     });
     parsed.ok_or_else(|| invalid("capture.vip6", text, RULE))
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMtls {
+    mode: String,
+}
+
+impl Default for RawMtls {
+    fn default() -> Self {
+        Self { mode: "permissive".to_owned() }
+    }
+}
+
+impl RawMtls {
+    pub(super) fn is_strict(&self) -> Result<bool, InvalidConfig> {
+        match self.mode.as_str() {
+            "permissive" => Ok(false),
+            "strict" => Ok(true),
+            other => Err(invalid("mtls.mode", other, "must be permissive or strict")),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -13,7 +13,7 @@ use super::convert;
 use super::core::Core;
 use super::error::Failure;
 use crate::capture::{EndedRun, Run, RunError, Runs};
-use crate::model::{ServiceName, Workload};
+use crate::model::{Egress, Scope, ServiceName, Workload};
 use crate::state::{Interner, Store};
 
 pub(super) struct RunScopes(pub(super) Arc<Core>);
@@ -113,6 +113,8 @@ fn workload(run: &Run) -> Workload {
         run: run.id.clone(),
         cgroup: run.cgroup.clone(),
         uid: run.uid,
+        scope: Scope::Cgroup(run.cgroup_id),
+        egress: Egress::Any,
     }
 }
 

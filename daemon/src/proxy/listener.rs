@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
+use crate::capture::GateId;
 use crate::transport::{prefer_loopback_speed, prepare, register};
 
 const BACKLOG: i32 = 4096;
@@ -20,6 +21,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// A worker's listening sockets, bound but not yet served.
 #[derive(Debug)]
 pub(crate) struct Listeners {
+    gate: GateId,
     sockets: Vec<TcpListener>,
 }
 
@@ -50,7 +52,7 @@ pub(crate) fn bind(port: u16, workers: NonZeroUsize) -> Result<Vec<Listeners>, B
             Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
             Err(source) => return Err(BindError { address: v6, source }),
         }
-        listeners.push(Listeners { sockets });
+        listeners.push(Listeners { gate: GateId::OWN, sockets });
     }
     Ok(listeners)
 }
@@ -82,7 +84,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 impl Listeners {
     /// Registers the sockets with the worker's runtime.
     pub(super) fn serve(self) -> io::Result<Vec<Listener>> {
-        let register = |socket| Ok(Listener { io: register(socket)? });
+        let gate = self.gate;
+        let register = |socket| Ok(Listener { gate, io: register(socket)? });
         self.sockets.into_iter().map(register).collect()
     }
 }
@@ -90,6 +93,7 @@ impl Listeners {
 /// One listening socket in its worker.
 #[derive(Debug)]
 pub(super) struct Listener {
+    pub(super) gate: GateId,
     io: AsyncFd<TcpListener>,
 }
 

@@ -13,8 +13,8 @@ use super::clock::nanos;
 use super::detect::{self, Found};
 use super::worker::{Pinned, Worker};
 use super::{http1, tcp};
-use crate::capture::Origin;
-use crate::model::Compat;
+use crate::capture::{GateId, Origin};
+use crate::model::{Compat, Place};
 use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps, padded};
 use crate::state::{Destination, Snapshot};
 use crate::telemetry::Refusal;
@@ -23,8 +23,8 @@ use crate::transport::Socket;
 /// Carries one accepted connection to its end.
 ///
 /// Dropping the future closes it and leaves the record of what it was carrying.
-pub(super) async fn carry(worker: &Worker, stream: TcpStream, peer: SocketAddr) {
-    let Some((captured, socket)) = admit(worker, stream, peer) else { return };
+pub(super) async fn carry(worker: &Worker, stream: TcpStream, peer: SocketAddr, gate: GateId) {
+    let Some((captured, socket)) = admit(worker, stream, peer, gate) else { return };
     let record = &captured.record;
     let series = worker.shard.series(record.service, 0, record.source.service);
     let _open = series.connection();
@@ -68,7 +68,7 @@ impl Captured {
         let newest = worker.snapshot();
         let mut known = self.known.borrow_mut();
         if !Rc::ptr_eq(&newest, &known.0) {
-            let destination = *newest.destinations.get(&self.record.destination)?;
+            let destination = *newest.destinations.get(&Place::tcp(self.record.destination))?;
             *known = (newest, destination);
         }
         Some((Rc::clone(&known.0), known.1))
@@ -93,10 +93,15 @@ impl Captured {
 
 /// Finds out where the connection wanted to go; closes and counts what was not captured, and
 /// what has come back to us through ourselves.
-fn admit(worker: &Worker, stream: TcpStream, peer: SocketAddr) -> Option<(Captured, Socket)> {
+fn admit(
+    worker: &Worker,
+    stream: TcpStream,
+    peer: SocketAddr,
+    gate: GateId,
+) -> Option<(Captured, Socket)> {
     let accepted = worker.clock.now();
     let local = stream.local_addr().ok()?;
-    let origin = match worker.origins.of(stream.as_fd(), peer, local) {
+    let origin = match worker.origins.of(stream.as_fd(), peer, local, gate) {
         Ok(origin) => origin,
         Err(error) => {
             tracing::debug!(%peer, %error, "refused");
@@ -106,7 +111,7 @@ fn admit(worker: &Worker, stream: TcpStream, peer: SocketAddr) -> Option<(Captur
     };
     let pinned = worker.snapshot();
     let record = first_record(&pinned, &origin, peer);
-    let Some(&destination) = pinned.destinations.get(&origin.destination) else {
+    let Some(&destination) = pinned.destinations.get(&Place::tcp(origin.destination)) else {
         let service = service_of_vip(&pinned, origin.destination);
         let why = service.map_or(Refusal::Uncaptured, |_| Refusal::UndeclaredPort);
         worker.shard.refused(service.unwrap_or(0), why);
@@ -130,7 +135,7 @@ fn admit(worker: &Worker, stream: TcpStream, peer: SocketAddr) -> Option<(Captur
 }
 
 fn first_record(snapshot: &Snapshot, origin: &Origin, peer: SocketAddr) -> Record {
-    let workload = origin.cgroup.and_then(|cgroup| snapshot.workloads.get(&cgroup));
+    let workload = origin.workload.and_then(|key| snapshot.workloads.get(&key));
     let source = Source {
         address: peer,
         service: workload.map_or(0, |workload| workload.id),

@@ -15,8 +15,9 @@ use super::{Parts, Workers, bind};
 use crate::capture::{Origin, Origins};
 use crate::config;
 use crate::config::MetricsCompat;
-use crate::model::{Compat, Declared, ServiceName};
+use crate::model::{Compat, Declared, Place, ServiceName};
 use crate::record::{Record, Rings};
+
 use crate::state::{
     Backend, Destination, Endpoint, HttpRoute, HttpRule, Matches, Port, Published, Service,
     Snapshot, Split, Subset, Target,
@@ -57,7 +58,7 @@ pub(super) fn start(declaration: &Declaration) -> Stand {
     let published = Arc::new(Published::of(snapshot(declaration)));
     let origin = Origin {
         destination: VIP,
-        cgroup: None,
+        workload: None,
         pid: 1,
         uid: 0,
         process: *b"curl\0\0\0\0\0\0\0\0\0\0\0\0",
@@ -144,7 +145,7 @@ fn snapshot(declaration: &Declaration) -> Snapshot {
         generation: 1,
         services: vec![service],
         endpoints,
-        destinations: HashMap::from([(VIP, destination)]),
+        destinations: HashMap::from([(Place::tcp(VIP), destination)]),
         by_name: HashMap::from([(name, 0)]),
         ..Snapshot::default()
     }

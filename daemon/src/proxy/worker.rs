@@ -23,7 +23,7 @@ use super::splice::Pipe;
 use super::wheel::Wheel;
 use super::{Parts, outbound};
 use crate::balance::Balancer;
-use crate::capture::Origins;
+use crate::capture::{GateId, Origins};
 use crate::config;
 use crate::record::Ring;
 use crate::state::{Reader, Snapshot};
@@ -156,7 +156,7 @@ impl Worker {
     async fn accept(self: &Rc<Self>, listener: &Listener) {
         loop {
             match poll_fn(|cx| listener.poll_accept(cx)).await {
-                Ok((stream, peer)) => self.take(stream, peer),
+                Ok((stream, peer)) => self.take(stream, peer, listener.gate),
                 Err(error) if is_exhausted(&error) => {
                     tracing::warn!(%error, "no descriptor for another connection");
                     self.shard.refused(0, Refusal::Overload);
@@ -171,18 +171,18 @@ impl Worker {
     fn accept_waiting(self: &Rc<Self>, listener: &Listener) {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         while let std::task::Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut cx) {
-            self.take(stream, peer);
+            self.take(stream, peer, listener.gate);
         }
     }
 
-    fn take(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn take(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, gate: GateId) {
         if self.everyones.load(Relaxed) >= self.config.max_connections {
             self.shard.refused(0, Refusal::Overload);
             return;
         }
         let open = Open::new(Rc::clone(self));
         // Counted by `open`, told to end by the wheel, ended at last with the runtime.
-        spawn_local(async move { outbound::carry(&open.worker, stream, peer).await });
+        spawn_local(async move { outbound::carry(&open.worker, stream, peer, gate).await });
     }
 
     async fn sweep(&self) {

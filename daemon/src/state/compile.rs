@@ -67,6 +67,7 @@ pub(crate) fn compile(inputs: &Inputs<'_>) -> Result<Snapshot, NoFreeAddress> {
         endpoints,
         slots: slots.next,
         destinations,
+        inbound: HashMap::new(),
         by_name,
         workloads: inputs.workloads.clone(),
     })

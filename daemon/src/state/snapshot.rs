@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::model::{Compat, Declared, Health, HealthCheck, ServiceName, Workload};
+use crate::model::{
+    Compat, Declared, Health, HealthCheck, Place, ServiceName, Transport, Workload,
+};
 
 /// Everything a decision needs, at one moment.
 #[derive(Debug, Default)]
@@ -28,9 +30,11 @@ pub(crate) struct Snapshot {
     pub(crate) slots: u32,
     /// Captured addresses: VIP ports, and the real addresses of endpoints that are reached from
     /// this node.
-    pub(crate) destinations: HashMap<SocketAddr, Destination>,
+    pub(crate) destinations: HashMap<Place, Destination>,
+    /// Ports of this node whose incoming traffic passes the mesh.
+    pub(crate) inbound: HashMap<(Transport, u16), Inbound>,
     pub(crate) by_name: HashMap<ServiceName, usize>,
-    /// By cgroup id (inode of the cgroup directory).
+    /// By key: a cgroup's inode, else a number with the top bit set.
     pub(crate) workloads: HashMap<u64, Arc<Workload>>,
 }
 
@@ -42,6 +46,17 @@ pub(crate) struct Destination {
     /// Index into that service's `ports`.
     pub(crate) port: usize,
     pub(crate) target: Target,
+}
+
+/// What comes in at a port of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inbound {
+    /// Index into `Snapshot::endpoints`: who serves the port.
+    pub(crate) endpoint: usize,
+    /// Clients outside the mesh are refused, not only counted.
+    pub(crate) strict: bool,
+    /// The application sees the client's own address.
+    pub(crate) preserve_client: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

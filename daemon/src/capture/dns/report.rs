@@ -82,7 +82,7 @@ impl Report {
 
 fn source(snapshot: &Snapshot, asked: &Asked) -> Source {
     let origin = &asked.origin;
-    let workload = origin.cgroup.and_then(|cgroup| snapshot.workloads.get(&cgroup));
+    let workload = origin.workload.and_then(|key| snapshot.workloads.get(&key));
     Source {
         address: asked.client,
         service: workload.map_or(0, |workload| workload.id),

@@ -13,7 +13,7 @@ use super::answer::{Question, Verdict, consider};
 use super::report::{Asked, Outcome};
 use super::udp::{flag_of, report_forwarded};
 use super::{Shared, forward};
-use crate::capture::Origin;
+use crate::capture::{GateId, Origin};
 use crate::record::{Flag, Protocol};
 
 /// A client that asks nothing for this long is let go (RFC 7766 leaves it to us).
@@ -49,7 +49,8 @@ pub(super) async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) 
 /// Answers the questions of one connection, one after the other.
 async fn carry(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let (client, local) = (stream.peer_addr()?, stream.local_addr()?);
-    let origin = shared.origins.of(stream.as_fd(), client, local).map_err(io::Error::other)?;
+    let origin =
+        shared.origins.of(stream.as_fd(), client, local, GateId::OWN).map_err(io::Error::other)?;
     let mut upstream = None;
     loop {
         let message = match timeout(IDLE, forward::read_message(&mut stream)).await {

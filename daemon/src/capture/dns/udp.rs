@@ -18,6 +18,7 @@ use tracing::debug;
 use super::answer::{Question, Verdict, consider};
 use super::report::{Asked, Outcome};
 use super::{Shared, forward, raw};
+use crate::capture::GateId;
 use crate::record::{Flag, Protocol};
 
 /// Questions are small; what is longer is none.
@@ -67,7 +68,8 @@ pub(super) async fn serve(socket: std::net::UdpSocket, shared: Arc<Shared>) -> i
 
 async fn answer(socket: &Arc<UdpSocket>, datagram: Datagram, shared: &Arc<Shared>) {
     let at = Instant::now();
-    let Ok(origin) = shared.origins.of_datagram(datagram.client, datagram.local) else {
+    let Ok(origin) = shared.origins.of_datagram(datagram.client, datagram.local, GateId::OWN)
+    else {
         debug!(client = %datagram.client, "a question nobody captured");
         return;
     };

@@ -71,7 +71,7 @@ impl Callers {
         let pid = caller.as_ref().and_then(|caller| pid(&caller.path, &owner)).unwrap_or(0);
         Ok(Origin {
             destination,
-            cgroup: caller.map(|caller| caller.scope),
+            workload: caller.map(|caller| caller.scope),
             pid,
             uid: owner.uid,
             process: comm(pid),

@@ -1,11 +1,10 @@
 //! The table's text: pure.
 
-use std::net::{IpAddr, SocketAddr};
-
 use super::super::Counters;
 use super::super::cgroup::{self, Mount};
 use super::super::plan::Change;
 use crate::config;
+use crate::model::{Place, Transport};
 
 /// Everything in the table but the known destinations.
 #[derive(Clone, Debug)]
@@ -106,7 +105,7 @@ pub(super) fn change(change: &Change) -> String {
     for (verb, addresses) in [("add", &change.added), ("delete", &change.removed)] {
         for (set, is_v4) in [("known4", true), ("known6", false)] {
             let elements: Vec<String> =
-                addresses.iter().filter(|a| a.is_ipv4() == is_v4).map(element).collect();
+                addresses.iter().filter(|place| is_tcp(place, is_v4)).map(element).collect();
             if !elements.is_empty() {
                 let elements = elements.join(", ");
                 text.push_str(&format!("{verb} element inet meshd {set} {{ {elements} }}\n"));
@@ -116,9 +115,12 @@ pub(super) fn change(change: &Change) -> String {
     text
 }
 
-fn element(address: &SocketAddr) -> String {
-    let ip: IpAddr = address.ip();
-    format!("{ip} . {}", address.port())
+fn is_tcp(place: &Place, is_v4: bool) -> bool {
+    place.transport == Transport::Tcp && place.address.is_ipv4() == is_v4
+}
+
+fn element(place: &Place) -> String {
+    format!("{} . {}", place.address.ip(), place.address.port())
 }
 
 /// Reads `list counters`.
@@ -141,9 +143,10 @@ mod tests {
 
     #[test]
     fn a_change_is_one_command_per_set() {
-        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let at = |text: &str| Place::tcp(text.parse().unwrap());
         let added = vec![at("10.0.0.1:80"), at("[fd00::1]:80"), at("10.0.0.2:81")];
-        let text = change(&Change { added, removed: vec![at("10.0.0.3:82")] });
+        let removed = vec![at("10.0.0.3:82")];
+        let text = change(&Change { added, removed, ..Change::default() });
         assert_eq!(
             text,
             "add element inet meshd known4 { 10.0.0.1 . 80, 10.0.0.2 . 81 }\n\

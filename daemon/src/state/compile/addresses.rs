@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Inputs;
+use crate::model::Place;
 use crate::state::{Destination, Endpoint, Service, Target};
 
 /// Virtual addresses with each port, and endpoints' real addresses. Where two endpoints claim
@@ -12,13 +13,13 @@ pub(super) fn destinations(
     inputs: &Inputs<'_>,
     services: &[Service],
     endpoints: &[Endpoint],
-) -> HashMap<SocketAddr, Destination> {
+) -> HashMap<Place, Destination> {
     let mut all = HashMap::with_capacity(services.len() * 2 + endpoints.len());
     for (service, declared) in services.iter().enumerate() {
         for (port, number) in declared.ports.iter().map(|port| port.port).enumerate() {
             let destination = Destination { service, port, target: Target::Vip };
             for vip in [IpAddr::V4(declared.vip4), IpAddr::V6(declared.vip6)] {
-                all.insert(SocketAddr::new(vip, number), destination);
+                all.insert(Place::tcp(SocketAddr::new(vip, number)), destination);
             }
         }
     }
@@ -29,7 +30,7 @@ pub(super) fn destinations(
         .filter(|(_, e)| e.node == inputs.node || !e.address.ip().is_loopback())
         .collect();
     for &(index, endpoint) in &reachable {
-        all.entry(endpoint.address).or_insert_with(|| itself(index, endpoint));
+        all.entry(Place::tcp(endpoint.address)).or_insert_with(|| itself(index, endpoint));
     }
     // What listens on 127.0.0.1 is also meant by this node's other addresses, ::1 included:
     // `localhost` is that one first, and would lead around the mesh.
@@ -38,7 +39,7 @@ pub(super) fn destinations(
         if endpoint.address.ip().is_loopback() {
             for address in inputs.addresses.iter().chain(&loopback) {
                 let address = SocketAddr::new(*address, endpoint.address.port());
-                all.entry(address).or_insert_with(|| itself(index, endpoint));
+                all.entry(Place::tcp(address)).or_insert_with(|| itself(index, endpoint));
             }
         }
     }

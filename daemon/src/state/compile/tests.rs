@@ -1,10 +1,9 @@
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Compat, Declared, Health, HealthCheck};
+use crate::model::{Compat, Declared, Health, HealthCheck, Place};
 use crate::state::{Backend, PathMatch, Service, Split, Target};
 
 #[test]
@@ -67,7 +66,7 @@ fn captured_addresses_are_vips_and_real_addresses() {
     let snapshot = mesh.compile();
     let web = &snapshot.services[snapshot.by_name[&ServiceName::new("", "web")]];
     let name = |address: &str| {
-        let destination = snapshot.destinations.get(&address.parse::<SocketAddr>().unwrap());
+        let destination = snapshot.destinations.get(&Place::tcp(address.parse().unwrap()));
         destination.map(|to| (snapshot.services[to.service].name.name.as_str(), to.target))
     };
     assert_eq!(name(&format!("{}:80", web.vip4)), Some(("web", Target::Vip)));
