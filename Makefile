@@ -22,9 +22,12 @@ demo: build ## a mesh on this host: captured calls, a canary, an outage; host as
 
 # One build for programs and tests: built apart, every dependency would be compiled twice, with
 # and without the features only tests ask for.
-test: deps ## every test; those that change the host run as root, in namespaces of their own
+test: deps ## every test (root, in namespaces of their own), and proof that the host is as before
 	cargo build --locked --workspace --bins --tests
+	@$(ROOT) .ci/host-state >$(CARGO_TARGET_DIR)/host-before
 	$(if $(ROOT),CARGO_TARGET_$(HOST)_RUNNER='$(ROOT)') cargo nextest run --locked --workspace --profile ci
+	@$(ROOT) .ci/host-state >$(CARGO_TARGET_DIR)/host-after
+	@diff -u $(CARGO_TARGET_DIR)/host-before $(CARGO_TARGET_DIR)/host-after && echo "host unchanged (verified)"
 
 check: ## what needs no root: format, lints, import rules, generated files
 	cargo fmt --all --check
