@@ -16,9 +16,10 @@ use super::ports::Ports;
 use super::{StartError, follow};
 use crate::admin::Admin;
 use crate::capture::{self, CaptureError, Prepared, Runs};
-use crate::config::Config;
+use crate::config::{CaptureScope, Config};
 use crate::control;
 use crate::health::{self, Board, Dialer};
+use crate::model::{Egress, Scope, Workload};
 use crate::proxy::{self, Workers};
 use crate::record::Rings;
 use crate::state::{Interner, Published, Store, Vips};
@@ -70,6 +71,7 @@ impl Daemon {
         let ports = Ports::open(&config).await?;
         let parts = Parts::open(&config, telemetry)?;
         let access_log = parts.access_log(&config)?;
+        parts.host_scope(&config).await?;
         let runs = parts.runs(&config).await;
         let workers = Workers::start(ports.captured, &parts.proxy(&config, &prepared))
             .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
@@ -159,6 +161,25 @@ impl Parts {
         let forget = control::forget(Arc::clone(&self.store), ended);
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(forget));
         Some(runs)
+    }
+
+    /// With `capture.scope: host` every process of the namespace is a workload, nobody's.
+    async fn host_scope(&self, config: &Config) -> Result<(), StartError> {
+        if config.capture.scope != CaptureScope::Host {
+            return Ok(());
+        }
+        let host = Workload {
+            id: Interner::NONE,
+            service: None,
+            label: "-".to_owned(),
+            run: "host".to_owned(),
+            cgroup: String::new(),
+            uid: 0,
+            scope: Scope::Host,
+            egress: Egress::Any,
+        };
+        let known = self.store.add_workload(Workload::HOST, host).await;
+        known.map_err(|error| StartError::caused(codes::INTERNAL, &error))
     }
 
     fn start_tasks(&self, config: &Config, prepared: &Prepared, dns: capture::dns::Sockets) {

@@ -24,6 +24,13 @@ pub(crate) struct Workload {
     pub(crate) egress: Egress,
 }
 
+impl Workload {
+    /// Set in the keys of workloads that are no cgroup; those are keyed by their inode.
+    pub(crate) const NO_CGROUP: u64 = 1 << 63;
+    /// Key of the workload with [`Scope::Host`].
+    pub(crate) const HOST: u64 = Self::NO_CGROUP;
+}
+
 /// Which processes a workload is. Where several match, the deepest cgroup wins, then the network
 /// namespace, then the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
