@@ -19,13 +19,14 @@ use crate::error::{Exit, Failure};
 #[command(before_help = "Examples:
   meshctl register web --port 8080
   meshctl register web --port http:8080 --subset v1 --health http:/healthz
-  meshctl register db --port tcp:5432 --health tcp --interval 5s")]
+  meshctl register db --port tcp:5432 --health tcp --interval 5s
+  meshctl register syslog --port udp:514")]
 pub(crate) struct Args {
     /// Name of the service
     #[arg(add = ArgValueCandidates::new(complete::services))]
     name: String,
     /// Port the endpoint listens on; without a protocol it is detected
-    #[arg(long, value_name = "[tcp|http|grpc:]N")]
+    #[arg(long, value_name = "[tcp|http|grpc|udp:]N")]
     port: Port,
     /// Port of the service [default: 80 for http, else the endpoint's port]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -68,7 +69,7 @@ struct Port {
 enum InvalidPort {
     #[error("a port is a number from 1 to 65535")]
     Number,
-    #[error("the protocol before the colon is tcp, http or grpc")]
+    #[error("the protocol before the colon is tcp, http, grpc or udp")]
     Protocol,
 }
 
@@ -81,6 +82,7 @@ impl FromStr for Port {
             Some(("tcp", number)) => ("tcp", number),
             Some(("http", number)) => ("http", number),
             Some(("grpc", number)) => ("grpc", number),
+            Some(("udp", number)) => ("udp", number),
             Some(_) => return Err(InvalidPort::Protocol),
         };
         match number.parse() {

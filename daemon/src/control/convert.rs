@@ -112,9 +112,10 @@ fn protocol(written: &str) -> Result<Option<Declared>, Failure> {
         "tcp" => Ok(Some(Declared::Tcp)),
         "http" => Ok(Some(Declared::Http)),
         "grpc" => Ok(Some(Declared::Grpc)),
+        "udp" => Ok(Some(Declared::Udp)),
         other => Err(invalid(
             format!("--port {other}:… names no protocol"),
-            "the protocol is tcp, http or grpc; without one it is detected",
+            "the protocol is tcp, http, grpc or udp; without one it is detected",
         )),
     }
 }

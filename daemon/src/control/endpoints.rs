@@ -8,7 +8,7 @@ use mesh_proto::manifest::{self, Endpoint as Written, Key, Object, Protocol, Ser
 
 use super::error::Failure;
 use crate::health::Probed;
-use crate::model::{Health, ServiceName};
+use crate::model::{Health, Place, ServiceName, Transport};
 use crate::registry::{Claim, ClaimKey};
 use crate::state::{
     Declared, Draft, Endpoint, Snapshot, claimed_spec, protocol, written_at, written_at_mut,
@@ -84,16 +84,16 @@ fn take_over(spec: &mut ServiceSpec, said: ServiceSpec) {
     spec.compat = said.compat;
 }
 
-/// Another service of this node that has the same address.
+/// Another service of this node that has the same address and transport.
 pub(super) fn other_service_at<'a>(
     snapshot: &'a Snapshot,
     key: &ClaimKey,
+    transport: Transport,
     node: &str,
 ) -> Option<&'a ServiceName> {
-    let mut here = snapshot
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.address == key.address && endpoint.node == node);
+    let mut here = snapshot.endpoints.iter().filter(|endpoint| {
+        (endpoint.address, endpoint.transport) == (key.address, transport) && endpoint.node == node
+    });
     let other = here.find_map(|endpoint| snapshot.services.get(endpoint.service))?;
     (other.name != key.service).then_some(&other.name)
 }
@@ -117,7 +117,7 @@ pub(super) fn shared_address<'a>(
             let mut owners = owners.get(&place)?.iter().map(|owner| &owner.metadata);
             let other = owners
                 .find(|other| (&other.namespace, &other.name) != (&own.namespace, &own.name))?;
-            Some((place.1, own.name.as_str(), other.name.as_str()))
+            Some((place.1.address, own.name.as_str(), other.name.as_str()))
         })
     })
 }
@@ -132,10 +132,15 @@ fn as_service(object: &Object) -> Option<&manifest::Service> {
 fn places<'a>(
     service: &'a manifest::Service,
     node: &'a str,
-) -> impl Iterator<Item = (&'a str, SocketAddr)> {
+) -> impl Iterator<Item = (&'a str, Place)> {
     service.spec.endpoints.iter().map(move |endpoint| {
         let node = endpoint.node.as_deref().unwrap_or(node);
-        (node, SocketAddr::new(endpoint.address, endpoint.port))
+        let address = SocketAddr::new(endpoint.address, endpoint.port);
+        let transport = match service.spec.protocol_of(endpoint) {
+            Protocol::Detect | Protocol::Tcp | Protocol::Http | Protocol::Grpc => Transport::Tcp,
+            Protocol::Udp => Transport::Udp,
+        };
+        (node, Place { transport, address })
     })
 }
 

@@ -148,7 +148,9 @@ impl View<'_> {
     fn weight(&self, service: &Service, subset: usize) -> Option<u32> {
         let port = service.ports.first()?;
         let backends = match port.http.rules.last() {
-            Some(rule) if port.protocol != Declared::Tcp => &rule.split.backends,
+            Some(rule) if !matches!(port.protocol, Declared::Tcp | Declared::Udp) => {
+                &rule.split.backends
+            }
             _ => &port.tcp.backends,
         };
         let is_own = |index: usize| {
@@ -184,6 +186,7 @@ const fn protocol(declared: Declared) -> &'static str {
         Declared::Tcp => "tcp",
         Declared::Http => "http",
         Declared::Grpc => "grpc",
+        Declared::Udp => "udp",
     }
 }
 

@@ -140,7 +140,8 @@ fn put(
     if existing.as_ref() == Some(&claim) {
         return Ok(());
     }
-    if let Some(other) = endpoints::other_service_at(draft.snapshot(), &key, node) {
+    let transport = claim.protocol.transport();
+    if let Some(other) = endpoints::other_service_at(draft.snapshot(), &key, transport, node) {
         let (wanted, other) = (key.service.to_string(), other.to_string());
         return Err(endpoints::taken(key.address, &wanted, &other));
     }

@@ -1,5 +1,7 @@
 //! What a service says it speaks.
 
+use super::Transport;
+
 /// The protocol declared for a service port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -10,6 +12,17 @@ pub(crate) enum Declared {
     Tcp,
     Http,
     Grpc,
+    /// Datagrams, passed on unread.
+    Udp,
+}
+
+impl Declared {
+    pub(crate) const fn transport(self) -> Transport {
+        match self {
+            Self::Detect | Self::Tcp | Self::Http | Self::Grpc => Transport::Tcp,
+            Self::Udp => Transport::Udp,
+        }
+    }
 }
 
 /// How HTTP that is wrong but harmless is treated.

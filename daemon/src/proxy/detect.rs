@@ -63,7 +63,7 @@ pub(super) async fn protocol<'w>(
         port.map(|port| port.protocol).unwrap_or_default()
     });
     match declared {
-        Declared::Tcp => opaque(Protocol::Tcp, Inbox::default()),
+        Declared::Tcp | Declared::Udp => opaque(Protocol::Tcp, Inbox::default()),
         Declared::Http | Declared::Grpc => client_first(worker, socket).await,
         Declared::Detect => race(worker, captured, socket).await,
     }

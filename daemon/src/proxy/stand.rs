@@ -15,9 +15,8 @@ use super::{Parts, Workers, bind};
 use crate::capture::{Origin, Origins};
 use crate::config;
 use crate::config::MetricsCompat;
-use crate::model::{Compat, Declared, Place, ServiceName};
+use crate::model::{Compat, Declared, Place, ServiceName, Transport};
 use crate::record::{Record, Rings};
-
 use crate::state::{
     Backend, Destination, Endpoint, HttpRoute, HttpRule, Matches, Port, Published, Service,
     Snapshot, Split, Subset, Target,
@@ -121,6 +120,7 @@ fn snapshot(declaration: &Declaration) -> Snapshot {
         subset: 0,
         node: "n1".into(),
         address,
+        transport: Transport::Tcp,
         port: 0,
         weight: 1,
         check: None,

@@ -64,7 +64,9 @@ impl Registration {
     fn fresh(&self, owner: u32) -> Claim {
         let port = match self.protocol {
             Some(Declared::Http) => HTTP_PORT,
-            Some(Declared::Grpc | Declared::Tcp | Declared::Detect) | None => self.address.port(),
+            Some(Declared::Grpc | Declared::Tcp | Declared::Udp | Declared::Detect) | None => {
+                self.address.port()
+            }
         };
         Claim {
             service: self.service.clone(),

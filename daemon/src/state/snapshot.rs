@@ -117,6 +117,7 @@ pub(crate) struct Endpoint {
     pub(crate) node: String,
     /// Where it really listens.
     pub(crate) address: SocketAddr,
+    pub(crate) transport: Transport,
     /// Index into `Service::ports`.
     pub(crate) port: usize,
     pub(crate) weight: u32,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::{Compat, ServiceName};
+use crate::model::{Compat, ServiceName, Transport};
 use crate::record::{Flag, Kind, Method, Pick, Protocol, Reason, Record, Source, Steps};
 use crate::state::{Endpoint, Interner, Service, Snapshot, Subset};
 
@@ -26,6 +26,7 @@ pub(crate) fn snapshot(names: &Interner) -> Snapshot {
         subset: 1,
         node: "n1".to_owned(),
         address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        transport: Transport::Tcp,
         port: 0,
         weight: 1,
         check: None,

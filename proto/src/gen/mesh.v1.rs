@@ -1850,7 +1850,7 @@ pub struct RegisterRequest {
     pub namespace: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub service: ::prost::alloc::string::String,
-    /// "http", "tcp", "grpc"; empty: detected.
+    /// "http", "tcp", "grpc", "udp"; empty: detected.
     #[prost(string, tag = "4")]
     pub protocol: ::prost::alloc::string::String,
     /// The endpoint's own port, 1..65535.

@@ -30,6 +30,26 @@ pub struct ServiceSpec {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl ServiceSpec {
+    /// The port `endpoint` serves: the one it names, the only one, the one of its own number;
+    /// else it makes its own.
+    #[must_use]
+    pub fn port_of(&self, endpoint: &Endpoint) -> u16 {
+        match (endpoint.service_port, self.ports.as_slice()) {
+            (Some(port), _) => port,
+            (None, [only]) => only.port,
+            (None, _) => endpoint.port,
+        }
+    }
+
+    #[must_use]
+    pub fn protocol_of(&self, endpoint: &Endpoint) -> Protocol {
+        let number = self.port_of(endpoint);
+        let port = self.ports.iter().find(|port| port.port == number);
+        port.map(|port| port.protocol).unwrap_or_default()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePort {
     pub port: u16,
@@ -46,6 +66,8 @@ pub enum Protocol {
     Tcp,
     Http,
     Grpc,
+    /// Datagrams, passed on unread.
+    Udp,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -109,7 +109,7 @@ fn weighted(
     let snapshot = draft.snapshot();
     let found = snapshot.by_name.get(service).and_then(|&at| snapshot.services.get(at));
     let ports = found.map(|found| found.ports.as_slice()).unwrap_or_default();
-    if !ports.is_empty() && ports.iter().all(|port| port.protocol == Speaks::Tcp) {
+    if !ports.is_empty() && ports.iter().all(|port| matches!(port.protocol, Speaks::Tcp | Speaks::Udp)) {
         let existing = edit::tcp_route_of(objects(), namespace, name)?;
         let edited = edit::split_tcp(existing, request)?;
         return edited.route.map(Object::TcpRoute).ok_or_else(|| without_rules(service));
@@ -192,6 +192,7 @@ fn example_port(snapshot: &Snapshot, service: &ServiceName) -> String {
         Some(Speaks::Http) => format!("http:{port}"),
         Some(Speaks::Grpc) => format!("grpc:{port}"),
         Some(Speaks::Tcp) => format!("tcp:{port}"),
+        Some(Speaks::Udp) => format!("udp:{port}"),
         Some(Speaks::Detect) | None => port.to_string(),
     }
 }

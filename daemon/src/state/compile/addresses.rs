@@ -16,10 +16,12 @@ pub(super) fn destinations(
 ) -> HashMap<Place, Destination> {
     let mut all = HashMap::with_capacity(services.len() * 2 + endpoints.len());
     for (service, declared) in services.iter().enumerate() {
-        for (port, number) in declared.ports.iter().map(|port| port.port).enumerate() {
+        for (port, known) in declared.ports.iter().enumerate() {
             let destination = Destination { service, port, target: Target::Vip };
+            let transport = known.protocol.transport();
             for vip in [IpAddr::V4(declared.vip4), IpAddr::V6(declared.vip6)] {
-                all.insert(Place::tcp(SocketAddr::new(vip, number)), destination);
+                let address = SocketAddr::new(vip, known.port);
+                all.insert(Place { transport, address }, destination);
             }
         }
     }
@@ -30,7 +32,8 @@ pub(super) fn destinations(
         .filter(|(_, e)| e.node == inputs.node || !e.address.ip().is_loopback())
         .collect();
     for &(index, endpoint) in &reachable {
-        all.entry(Place::tcp(endpoint.address)).or_insert_with(|| itself(index, endpoint));
+        let Endpoint { transport, address, .. } = *endpoint;
+        all.entry(Place { transport, address }).or_insert_with(|| itself(index, endpoint));
     }
     // What listens on 127.0.0.1 is also meant by this node's other addresses, ::1 included:
     // `localhost` is that one first, and would lead around the mesh.
@@ -39,7 +42,8 @@ pub(super) fn destinations(
         if endpoint.address.ip().is_loopback() {
             for address in inputs.addresses.iter().chain(&loopback) {
                 let address = SocketAddr::new(*address, endpoint.address.port());
-                all.entry(Place::tcp(address)).or_insert_with(|| itself(index, endpoint));
+                let place = Place { transport: endpoint.transport, address };
+                all.entry(place).or_insert_with(|| itself(index, endpoint));
             }
         }
     }

@@ -98,7 +98,7 @@ impl<'a> All<'a> {
         gathered.ports.extend(spec.ports.iter().map(|port| (port.port, protocol(port.protocol))));
         gathered.check = spec.health.as_ref().map(check);
         for endpoint in &spec.endpoints {
-            let port = service_port(spec, endpoint);
+            let port = spec.port_of(endpoint);
             gathered.ports.entry(port).or_default();
             gathered.endpoints.push(Offer {
                 node: endpoint.node.as_deref().unwrap_or(node),
@@ -154,21 +154,13 @@ impl Gathered<'_> {
     }
 }
 
-/// The one it names, the only one, the one of its own number; else it makes its own.
-fn service_port(spec: &manifest::ServiceSpec, endpoint: &manifest::Endpoint) -> u16 {
-    match (endpoint.service_port, spec.ports.as_slice()) {
-        (Some(port), _) => port,
-        (None, [only]) => only.port,
-        (None, _) => endpoint.port,
-    }
-}
-
 fn protocol(protocol: manifest::Protocol) -> Declared {
     match protocol {
         manifest::Protocol::Detect => Declared::Detect,
         manifest::Protocol::Tcp => Declared::Tcp,
         manifest::Protocol::Http => Declared::Http,
         manifest::Protocol::Grpc => Declared::Grpc,
+        manifest::Protocol::Udp => Declared::Udp,
     }
 }
 

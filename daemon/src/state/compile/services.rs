@@ -8,7 +8,7 @@ use mesh_proto::manifest::SubsetSelector;
 
 use super::gather::{Gathered, Offer};
 use super::{Inputs, Slots};
-use crate::model::Health;
+use crate::model::{Health, Place, Transport};
 use crate::state::{Endpoint, EndpointLive, HttpRoute, Interner, Port, Service, Split, Subset};
 
 /// Builds one service.
@@ -108,26 +108,34 @@ impl<'a> Builder<'a> {
         let key = (offer.node, offer.address);
         let old = self.known.binary_search_by(|old| (old.node.as_str(), old.address).cmp(&key));
         let old = old.ok().and_then(|at| self.known.get(at));
-        let port = self.gathered.ports.keys().position(|port| *port == offer.port);
+        let mut ports = self.gathered.ports.iter().enumerate();
+        let port = ports.find(|(_, (port, _))| **port == offer.port);
+        let transport = port.map_or(Transport::Tcp, |(_, (_, protocol))| protocol.transport());
+        let old = old.filter(|old| old.transport == transport);
         Endpoint {
-            id: old.map_or_else(|| self.endpoint_id(offer), |old| old.id),
+            id: old.map_or_else(|| self.endpoint_id(offer, transport), |old| old.id),
             service: self.index,
             subset,
             node: offer.node.to_owned(),
             address: offer.address,
-            port: port.unwrap_or_default(),
+            transport,
+            port: port.map_or(0, |(index, _)| index),
             weight: offer.weight,
             check: offer.check.clone(),
             live: old.map_or_else(|| self.new_live(offer), |old| Arc::clone(&old.live)),
         }
     }
 
-    fn endpoint_id(&self, offer: &Offer<'_>) -> u32 {
+    fn endpoint_id(&self, offer: &Offer<'_>, transport: Transport) -> u32 {
         let Self { display, inputs, .. } = self;
+        let place = match transport {
+            Transport::Tcp => offer.address.to_string(),
+            Transport::Udp => Place::udp(offer.address).to_string(),
+        };
         if self.is_reachable(offer) {
-            inputs.names.id(&format!("{display}/{}", offer.address))
+            inputs.names.id(&format!("{display}/{place}"))
         } else {
-            inputs.names.id(&format!("{display}/{}/{}", offer.node, offer.address))
+            inputs.names.id(&format!("{display}/{}/{place}", offer.node))
         }
     }
 

@@ -81,6 +81,30 @@ fn captured_addresses_are_vips_and_real_addresses() {
     assert_eq!(name("127.0.0.1:9000"), None, "another node's loopback is not ours");
 }
 
+// covers: L4-08
+#[test]
+fn one_address_may_serve_datagrams_of_one_service_and_connections_of_another() {
+    let mut mesh = Mesh::default();
+    mesh.claim("dns-tcp", 53, "127.0.0.1:5353", "");
+    let endpoints = json!([{"address": "127.0.0.1", "port": 5353}]);
+    mesh.service(
+        "dns",
+        json!({"ports": [{"port": 53, "protocol": "udp"}], "endpoints": endpoints}),
+    );
+    let snapshot = mesh.compile();
+    let dns = &snapshot.services[snapshot.by_name[&ServiceName::new("", "dns")]];
+    let name = |place: Place| {
+        let destination = snapshot.destinations.get(&place);
+        destination.map(|to| snapshot.services[to.service].name.name.as_str())
+    };
+    let [vip, own] = [format!("{}:53", dns.vip4), "127.0.0.1:5353".to_owned()];
+    let [vip, own] = [vip, own].map(|address| address.parse().unwrap());
+    assert_eq!((name(Place::udp(vip)), name(Place::tcp(vip))), (Some("dns"), None));
+    assert_eq!((name(Place::udp(own)), name(Place::tcp(own))), (Some("dns"), Some("dns-tcp")));
+    let [one, other] = [&snapshot.endpoints[0], &snapshot.endpoints[1]];
+    assert_ne!(one.id, other.id, "pools and metrics would mix them up");
+}
+
 #[test]
 fn an_unreachable_endpoint_is_shown_and_never_picked() {
     let mut mesh = Mesh::default();

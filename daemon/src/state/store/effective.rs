@@ -144,6 +144,7 @@ pub(crate) fn protocol(declared: Speaks) -> Protocol {
         Speaks::Tcp => Protocol::Tcp,
         Speaks::Http => Protocol::Http,
         Speaks::Grpc => Protocol::Grpc,
+        Speaks::Udp => Protocol::Udp,
     }
 }
 

@@ -55,8 +55,8 @@ static PORT: Shape = Shape {
         required("port", Port, "1 to 65535."),
         optional(
             "protocol",
-            Word(&["detect", "http", "tcp", "grpc"]),
-            "What clients speak; `detect` (the default) looks at the first bytes.",
+            Word(&["detect", "http", "tcp", "grpc", "udp"]),
+            "What clients speak; `detect` (the default) looks at the first bytes, `udp` means datagrams.",
         ),
     ],
 };

@@ -49,7 +49,7 @@ static PORT: Shape = Shape {
     doc: "A port and where it is reached.",
     fields: &[
         output("port", Port, "Its number."),
-        output("protocol", Word(&["detect", "http", "tcp", "grpc"]), "What is declared."),
+        output("protocol", Word(&["detect", "http", "tcp", "grpc", "udp"]), "What is declared."),
         output("addresses", List(&Text, MOST), "Virtual addresses, IPv4 and IPv6."),
     ],
 };
