@@ -5,6 +5,8 @@
 
 mod error;
 mod follow;
+mod notify;
+mod plan;
 mod ports;
 mod start;
 mod stop;
@@ -21,6 +23,7 @@ use crate::config::Config;
 use crate::telemetry::{Telemetry, logs};
 
 pub use error::StartError;
+pub use plan::plan;
 
 /// Threads of the control runtime: API, health, capture upkeep, DNS, admin, telemetry.
 const CONTROL_THREADS: usize = 2;
@@ -35,8 +38,12 @@ pub fn run(config: Config) -> Result<(), StartError> {
         .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
     raise_descriptor_limit();
     control_runtime()?.block_on(async {
+        let manager = Arc::new(notify::Manager::from_environment());
         let mut daemon = start::Daemon::start(config, telemetry, logs).await?;
+        manager.ready("capturing");
+        daemon.tasks.spawn(notify::watchdog(Arc::clone(&manager), daemon.stop.clone()));
         daemon.until_told().await;
+        manager.stopping();
         daemon.stop().await;
         Ok(())
     })

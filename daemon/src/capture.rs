@@ -20,6 +20,7 @@ mod host;
 mod nft;
 mod origin;
 mod plan;
+mod preview;
 mod routes;
 mod runs;
 
@@ -39,6 +40,7 @@ pub(crate) use claim::Claim;
 use follow::Follower;
 pub(crate) use gate::GateId;
 pub(crate) use origin::{Origin, Origins};
+pub(crate) use preview::{Preview, preview};
 use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs};
 

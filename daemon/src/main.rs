@@ -9,10 +9,17 @@ use meshd::{Config, Flags, StartError};
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let ended = Config::load(&flags).map_err(StartError::from).and_then(|config| {
-        if flags.cleanup { meshd::cleanup(&config) } else { meshd::run(config) }
+        if flags.plan {
+            return meshd::plan(&config);
+        }
+        let ended = if flags.cleanup { meshd::cleanup(&config) } else { meshd::run(config) };
+        ended.map(|()| String::new())
     });
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(answer) => match std::io::stdout().write_all(answer.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_closed) => ExitCode::FAILURE,
+        },
         Err(error) => {
             // Nobody is left to tell when standard error is gone.
             drop(writeln!(std::io::stderr(), "{}", error.report()));

@@ -22,7 +22,7 @@ use shared::{RawConfig, words};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meshd.bpf.o"));
 
 /// In the order they are attached: a captured socket never exists without its way back.
-const PROGRAMS: [&str; 8] = [
+pub const PROGRAMS: [&str; 8] = [
     "meshd_p4", "meshd_p6", "meshd_r4", "meshd_r6", "meshd_s4", "meshd_s6", "meshd_c4", "meshd_c6",
 ];
 

@@ -63,7 +63,9 @@ impl Daemon {
         for left in self.runs.iter().flat_map(|runs| runs.dissolve()) {
             warn!(left, "a run could not be dissolved");
         }
-        let cut = self.workers.drain(self.config.drain.grace).await;
+        // Who stops meshd may have changed its mind about how long that takes.
+        let grace = self.config.reload().map_or(self.config.drain.grace, |now| now.drain.grace);
+        let cut = self.workers.drain(grace).await;
         if cut > 0 {
             warn!(cut, "connections were cut at the end of the grace");
         }

@@ -84,6 +84,24 @@ impl Backend {
         }
     }
 
+    /// The programs it would attach, for a person.
+    pub(super) fn programs(&self) -> Vec<String> {
+        match self {
+            Self::Ebpf(_) => {
+                mesh_ebpf::PROGRAMS.iter().map(|name| format!("bpf program {name}")).collect()
+            }
+            Self::Nft(_) | Self::None => Vec::new(),
+        }
+    }
+
+    /// The rules it would load, as its program reads them.
+    pub(super) fn rules(&self) -> String {
+        match self {
+            Self::Nft(nft) => nft.text(),
+            Self::Ebpf(_) | Self::None => String::new(),
+        }
+    }
+
     /// Starts to capture the processes below the cgroup `runs`; still no destination.
     pub(super) async fn attach(&mut self, runs: &Path) -> io::Result<u32> {
         match self {

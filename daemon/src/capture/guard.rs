@@ -15,7 +15,7 @@ pub(super) const TABLE: &str = "meshd_vip";
 /// Replaces the table, whole. `false`: there is no nft here.
 pub(super) async fn install(config: &config::Capture) -> io::Result<bool> {
     let Some(program) = host::program("nft") else { return Ok(false) };
-    nft::once::apply(&program, &text(config, Mount::find().ok().as_ref())).await?;
+    nft::once::apply(&program, &text_here(config)).await?;
     Ok(true)
 }
 
@@ -27,6 +27,11 @@ pub(super) async fn remove() -> io::Result<bool> {
     }
     nft::once::apply(&program, &format!("delete table inet {TABLE}\n")).await?;
     Ok(true)
+}
+
+/// The table as it would be loaded on this host.
+pub(super) fn text_here(config: &config::Capture) -> String {
+    text(config, Mount::find().ok().as_ref())
 }
 
 fn text(config: &config::Capture, mount: Option<&Mount>) -> String {

@@ -62,6 +62,11 @@ impl Nft {
         routes
     }
 
+    /// The table as it is loaded.
+    pub(super) fn text(&self) -> String {
+        self.ruleset.text()
+    }
+
     /// Loads the table, whole. Returns its number of rules.
     pub(super) async fn attach(&mut self, runs: &Path) -> io::Result<u32> {
         cgroup::id(runs)?; // nft would only say "no such file"

@@ -67,6 +67,9 @@ pub struct Flags {
     /// Remove what a daemon with these settings left on the host after a crash, then exit
     #[arg(long)]
     pub cleanup: bool,
+    /// Check the settings and print what meshd would do on this host, as JSON, then exit
+    #[arg(long, conflicts_with = "cleanup")]
+    pub plan: bool,
 }
 
 impl Flags {
