@@ -7,6 +7,7 @@
 mod choice;
 mod clock;
 mod detect;
+mod gates;
 mod http1;
 mod journal;
 mod listener;
@@ -31,7 +32,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-pub(crate) use listener::{Listeners, bind};
+pub(crate) use gates::Gates;
+pub(crate) use listener::{Doors, bind};
 
 use crate::capture::Origins;
 use crate::config;
@@ -55,6 +57,7 @@ pub(crate) struct Parts {
 pub(crate) struct Workers {
     threads: Vec<Thread>,
     reins: Reins,
+    gates: Gates,
 }
 
 #[derive(Debug)]
@@ -64,21 +67,23 @@ struct Thread {
 }
 
 impl Workers {
-    /// Starts one thread per element of `listeners`; each accepts from then on.
+    /// Starts one thread per element of `doors`; each accepts from then on.
     ///
     /// # Errors
     /// No thread or runtime could be made.
-    pub(crate) fn start(listeners: Vec<Listeners>, parts: &Parts) -> io::Result<Self> {
+    pub(crate) fn start(doors: Vec<Doors>, parts: &Parts) -> io::Result<Self> {
         let reins = Reins::default();
-        let mut workers = Self { threads: Vec::new(), reins };
-        for (index, listeners) in listeners.into_iter().enumerate() {
+        let (gates, orders) = Gates::for_workers(doors.len());
+        let mut workers = Self { threads: Vec::new(), reins, gates };
+        for (index, (doors, orders)) in doors.into_iter().zip(orders).enumerate() {
             let (end, ended) = oneshot::channel();
             let (parts, reins) = (parts.clone(), workers.reins.clone());
             let serve = move || {
-                let cut = worker::run(listeners, &parts, index, &reins).unwrap_or_else(|error| {
-                    tracing::error!(%error, worker = index, "a worker could not start");
-                    0
-                });
+                let cut =
+                    worker::run((doors, orders), &parts, index, &reins).unwrap_or_else(|error| {
+                        tracing::error!(%error, worker = index, "a worker could not start");
+                        0
+                    });
                 // Nobody waits when the daemon goes down without draining.
                 let _unawaited = end.send(cut);
             };
@@ -86,6 +91,11 @@ impl Workers {
             workers.threads.push(Thread { ended, thread });
         }
         Ok(workers)
+    }
+
+    /// Opens and closes gates of running workers.
+    pub(crate) fn gates(&self) -> Gates {
+        self.gates.clone()
     }
 
     /// Stops accepting, lets open requests and connections end for `grace`, then cuts the rest.

@@ -15,7 +15,7 @@ use crate::proxy;
 
 /// Bound, not yet served.
 pub(super) struct Ports {
-    pub(super) captured: Vec<proxy::Listeners>,
+    pub(super) captured: Vec<proxy::Doors>,
     pub(super) dns: dns::Sockets,
     pub(super) admin: TcpListener,
     pub(super) api: control::Socket,

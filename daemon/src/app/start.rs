@@ -191,13 +191,14 @@ impl Parts {
         };
         let health = self.published.reader("health");
         self.tasks.spawn(health::run(health, checker, self.stop.clone()));
+        let (_gates, orders) = capture::dns::Gates::new();
         let server = capture::dns::Server {
             origins: prepared.origins(),
             reader: self.published.reader("dns"),
             ring: self.rings.dns(),
             mark: config.capture.mark_own,
         };
-        self.tasks.spawn(capture::dns::serve(dns, server, self.stop.clone()));
+        self.tasks.spawn(capture::dns::serve(dns, orders, server, self.stop.clone()));
         self.tasks.spawn(self.rates.clone().run(self.stop.clone()));
         self.tasks.spawn(follow::addresses(Arc::clone(&self.store), self.stop.clone()));
     }

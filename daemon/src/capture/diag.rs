@@ -24,7 +24,7 @@ pub(super) enum Protocol {
 pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) inode: u32,
-    /// Id of the cgroup the socket was made in.
+    /// Id of the cgroup the socket was made in; 0 where the kernel does not say.
     pub(super) cgroup: u64,
 }
 
@@ -51,7 +51,18 @@ pub(super) fn owner(
     })
 }
 
-fn open() -> io::Result<OwnedFd> {
+/// The same for the network namespace `netlink` was made in.
+pub(super) fn owner_by(
+    netlink: &OwnedFd,
+    protocol: Protocol,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> io::Result<Owner> {
+    parse(&exchange(netlink, &request(protocol, local, remote))?)
+}
+
+/// A socket to ask with, in the calling thread's network namespace.
+pub(super) fn open() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers; the descriptor is checked and owned by nobody else.
     unsafe {
@@ -129,8 +140,7 @@ fn parse(answer: &[u8]) -> io::Result<Owner> {
     let attributes = message.get(MESSAGE..).ok_or_else(short)?;
     let cgroup = attribute(attributes, INET_DIAG_CGROUP_ID)
         .and_then(|value| value.get(..8)?.try_into().ok())
-        .map(u64::from_ne_bytes)
-        .ok_or(io::ErrorKind::Unsupported)?;
+        .map_or(0, u64::from_ne_bytes);
     Ok(Owner { uid, inode, cgroup })
 }
 

@@ -6,26 +6,31 @@
 
 mod answer;
 mod forward;
-mod raw;
+mod gates;
 mod report;
 mod tcp;
 mod udp;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use socket2::{Domain, Socket, Type};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::Origins;
+use super::gate::Role;
+use super::{GateId, Origins, Raw};
 use crate::config;
 use crate::record::Ring;
 use crate::state::{Reader, Snapshot};
+pub(crate) use gates::Gates;
+use gates::{Order, Orders};
 use report::Report;
 
 /// Questions waiting for another resolver; one more is answered SERVFAIL.
@@ -34,7 +39,7 @@ const MAX_FORWARDED: usize = 1024;
 const MAX_CONNECTIONS: usize = 256;
 
 /// The bound sockets of the DNS server: both families, UDP and TCP.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sockets {
     udp: Vec<UdpSocket>,
     tcp: Vec<TcpListener>,
@@ -52,6 +57,22 @@ impl Sockets {
             sockets.tcp.push(bind_tcp(v6)?);
         }
         Ok(sockets)
+    }
+
+    /// The sockets, to be handed to another process.
+    pub(crate) fn into_tagged(self) -> Vec<(Role, OwnedFd)> {
+        let udp = self.udp.into_iter().map(|socket| (Role::DnsUdp, socket.into()));
+        udp.chain(self.tcp.into_iter().map(|socket| (Role::DnsTcp, socket.into()))).collect()
+    }
+
+    /// Takes a datagram socket made elsewhere.
+    pub(super) fn add_udp(&mut self, socket: OwnedFd) {
+        self.udp.push(socket.into());
+    }
+
+    /// Takes a listener made elsewhere.
+    pub(super) fn add_tcp(&mut self, socket: OwnedFd) {
+        self.tcp.push(socket.into());
     }
 }
 
@@ -108,8 +129,22 @@ impl Shared {
     }
 }
 
+/// One network namespace's way in and back.
+#[derive(Clone, Debug)]
+struct Door {
+    gate: GateId,
+    /// Sends answers from addresses of others.
+    raw: Arc<Raw>,
+}
+
 /// Serves until `stop`, then ends at once: clients ask again elsewhere.
-pub(crate) async fn serve(sockets: Sockets, server: Server, stop: CancellationToken) {
+pub(crate) async fn serve(
+    sockets: Sockets,
+    mut orders: Orders,
+    server: Server,
+    stop: CancellationToken,
+) {
+    let own = Door { gate: GateId::OWN, raw: Arc::new(Raw::lazy(server.mark)) };
     let wake = server.reader.wake();
     let shared = Arc::new(Shared {
         origins: server.origins,
@@ -121,21 +156,27 @@ pub(crate) async fn serve(sockets: Sockets, server: Server, stop: CancellationTo
         tasks: TaskTracker::new(),
         stop: stop.clone(),
     });
-    let mut listeners = JoinSet::new();
-    for socket in sockets.udp {
-        listeners.spawn(udp::serve(socket, Arc::clone(&shared)));
-    }
-    for listener in sockets.tcp {
-        listeners.spawn(tcp::serve(listener, Arc::clone(&shared)));
-    }
+    let mut listeners = Listeners::new();
+    listen(&mut listeners, sockets, &own, &shared);
+    let mut gates: HashMap<GateId, Vec<AbortHandle>> = HashMap::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             // A new snapshot is in use from the next question on; say so even if none comes.
             () = wake.changed() => drop(shared.snapshot()),
+            Some(order) = orders.recv() => match order {
+                Order::Open { gate, sockets, raw } => {
+                    let door = Door { gate, raw };
+                    gates.insert(gate, listen(&mut listeners, sockets, &door, &shared));
+                }
+                Order::Close(gate) => {
+                    gates.remove(&gate).iter().flatten().for_each(AbortHandle::abort);
+                }
+            },
             Some(ended) = listeners.join_next() => match ended {
                 Ok(Err(error)) => warn!(%error, "a DNS socket failed"),
-                Err(error) => warn!(%error, "a DNS listener ended"),
+                Err(error) if !error.is_cancelled() => warn!(%error, "a DNS listener ended"),
+                Err(_closed) => {}
                 Ok(Ok(())) => {}
             },
         }
@@ -143,4 +184,24 @@ pub(crate) async fn serve(sockets: Sockets, server: Server, stop: CancellationTo
     listeners.shutdown().await;
     shared.tasks.close();
     shared.tasks.wait().await;
+}
+
+type Listeners = JoinSet<io::Result<()>>;
+
+/// Serves `sockets`; the handles end that.
+fn listen(
+    listeners: &mut Listeners,
+    sockets: Sockets,
+    door: &Door,
+    shared: &Arc<Shared>,
+) -> Vec<AbortHandle> {
+    let Sockets { udp, tcp } = sockets;
+    let mut handles = Vec::with_capacity(udp.len() + tcp.len());
+    for socket in udp {
+        handles.push(listeners.spawn(udp::serve(socket, door.clone(), Arc::clone(shared))));
+    }
+    for listener in tcp {
+        handles.push(listeners.spawn(tcp::serve(listener, door.gate, Arc::clone(shared))));
+    }
+    handles
 }

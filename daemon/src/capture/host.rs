@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use tokio::io::unix::AsyncFd;
@@ -46,12 +46,16 @@ pub(super) fn has_ipv6() -> bool {
 
 /// Identifies this network namespace to BPF programs.
 pub(super) fn netns_cookie() -> io::Result<u64> {
-    /// `SO_NETNS_COOKIE`, which the libc crate does not have.
+    cookie_of(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?)
+}
+
+/// `SO_NETNS_COOKIE`: the network namespace `socket` was made in.
+pub(super) fn cookie_of(socket: impl AsFd) -> io::Result<u64> {
+    /// Which the libc crate does not have.
     const NETNS_COOKIE: libc::c_int = 71;
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let mut cookie = MaybeUninit::<u64>::zeroed();
     let mut size = size_of::<u64>() as libc::socklen_t;
-    let (fd, into) = (socket.as_raw_fd(), cookie.as_mut_ptr().cast());
+    let (fd, into) = (socket.as_fd().as_raw_fd(), cookie.as_mut_ptr().cast());
     // SAFETY: `into` has room for `size` bytes.
     let result =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, NETNS_COOKIE, into, &raw mut size) };

@@ -1,15 +1,18 @@
 //! Where a captured connection wanted to go and who is calling, as the kernel knows it.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use mesh_ebpf::{Wish, Wishes};
 use nix::time::{ClockId, clock_gettime};
 
-use super::{GateId, nft};
+use super::gate::{Blueprint, Callers, Counts, Sockets};
+use super::{Counters, GateId, nft};
 
 /// Everything the kernel says about one captured connection or question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,12 @@ impl From<io::Error> for OriginError {
 
 /// Answers for accepted connections; cheap to clone, one or two system calls per connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Origins(Source);
+pub(crate) struct Origins {
+    source: Source,
+    /// Gates whose namespace has rules of its own, not the backend's.
+    gates: Arc<ArcSwap<HashMap<GateId, Arc<Callers>>>>,
+    counts: Arc<Counts>,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -60,21 +68,21 @@ enum Source {
 impl Origins {
     /// Nothing is captured: every connection is [`OriginError::Direct`].
     pub(crate) fn none() -> Self {
-        Self(Source::None)
+        Self::from(Source::None)
     }
 
     /// Every connection wanted to go to `origin.destination`.
     #[cfg(test)]
     pub(crate) fn fixed(origin: Origin) -> Self {
-        Self(Source::Fixed(origin))
+        Self::from(Source::Fixed(origin))
     }
 
     pub(super) fn ebpf(wishes: Wishes) -> Self {
-        Self(Source::Ebpf(wishes))
+        Self::from(Source::Ebpf(wishes))
     }
 
     pub(super) fn nft(callers: nft::Callers) -> Self {
-        Self(Source::Nft(Arc::new(callers)))
+        Self::from(Source::Nft(Arc::new(callers)))
     }
 
     /// To be asked once per accepted connection, right after `accept`: it answers a second time
@@ -86,9 +94,12 @@ impl Origins {
         stream: BorrowedFd<'_>,
         peer: SocketAddr,
         local: SocketAddr,
-        _gate: GateId,
+        gate: GateId,
     ) -> Result<Origin, OriginError> {
-        match &self.0 {
+        if let Some(callers) = self.callers(gate) {
+            return callers.of_stream(peer, local);
+        }
+        match &self.source {
             Source::None => Err(OriginError::Direct),
             #[cfg(test)]
             Source::Fixed(origin) => Ok(*origin),
@@ -102,9 +113,12 @@ impl Origins {
         &self,
         peer: SocketAddr,
         local: SocketAddr,
-        _gate: GateId,
+        gate: GateId,
     ) -> Result<Origin, OriginError> {
-        match &self.0 {
+        if let Some(callers) = self.callers(gate) {
+            return callers.of_datagram(peer, local);
+        }
+        match &self.source {
             Source::None => Err(OriginError::Direct),
             #[cfg(test)]
             Source::Fixed(origin) => Ok(*origin),
@@ -115,6 +129,53 @@ impl Origins {
             }
             Source::Nft(callers) => callers.of_datagram(peer, local),
         }
+    }
+}
+
+impl Origins {
+    /// Callers at `gate` are known from its sockets, and are all of the workload with this key.
+    /// Returns the namespace's inode.
+    ///
+    /// # Errors
+    /// The kernel does not say which namespace that is.
+    pub(crate) fn open(
+        &self,
+        gate: GateId,
+        sockets: &Sockets,
+        workload: u64,
+        blueprint: &Blueprint,
+    ) -> io::Result<u64> {
+        let callers = Callers::new(sockets, workload, blueprint, Arc::clone(&self.counts))?;
+        let (network, callers) = (callers.network(), Arc::new(callers));
+        self.gates.rcu(|gates| {
+            let mut gates = HashMap::clone(gates);
+            gates.insert(gate, Arc::clone(&callers));
+            gates
+        });
+        Ok(network)
+    }
+
+    pub(crate) fn close(&self, gate: GateId) {
+        self.gates.rcu(|gates| {
+            let mut gates = HashMap::clone(gates);
+            gates.remove(&gate);
+            gates
+        });
+    }
+
+    /// What came through such gates.
+    pub(super) fn counters(&self) -> Counters {
+        self.counts.read()
+    }
+
+    fn callers(&self, gate: GateId) -> Option<Arc<Callers>> {
+        if gate == GateId::OWN { None } else { self.gates.load().get(&gate).cloned() }
+    }
+}
+
+impl From<Source> for Origins {
+    fn from(source: Source) -> Self {
+        Self { source, gates: Arc::default(), counts: Arc::default() }
     }
 }
 

@@ -232,7 +232,7 @@ fn destination(route: &RouteMessage) -> String {
     format!("route {address}/{}", route.header.destination_prefix_length)
 }
 
-fn io_error(error: rtnetlink::Error) -> io::Error {
+pub(super) fn io_error(error: rtnetlink::Error) -> io::Error {
     if let rtnetlink::Error::NetlinkError(error) = error {
         return error.to_io();
     }

@@ -307,7 +307,7 @@ fn cgroup_error(step: &'static str, path: &std::path::Path, source: io::Error) -
 }
 
 /// Four digits are enough for a person; a clash is noticed when the directory is made.
-fn random_id() -> io::Result<String> {
+pub(super) fn random_id() -> io::Result<String> {
     let mut bytes = [0_u8; 2];
     // SAFETY: `bytes` has room for as many bytes as are asked for.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };

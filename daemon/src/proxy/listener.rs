@@ -1,16 +1,16 @@
-//! Where captured connections arrive: per worker one socket for each address family.
+//! Where captured traffic arrives: per worker and gate, one socket for each address family.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
-use crate::capture::GateId;
+use crate::capture::{GateId, Role, Tag};
 use crate::transport::{prefer_loopback_speed, prepare, register};
 
 const BACKLOG: i32 = 4096;
@@ -18,11 +18,11 @@ const BACKLOG: i32 = 4096;
 /// Out of descriptors: let some connections end before more are taken.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
-/// A worker's listening sockets, bound but not yet served.
+/// What one worker serves of one gate: bound, not yet served.
 #[derive(Debug)]
-pub(crate) struct Listeners {
-    gate: GateId,
-    sockets: Vec<TcpListener>,
+pub(crate) struct Doors {
+    pub(super) gate: GateId,
+    tcp: Vec<TcpListener>,
 }
 
 /// The port cannot be listened on.
@@ -40,21 +40,21 @@ pub(crate) struct BindError {
 ///
 /// # Errors
 /// [`BindError`] names the address that is taken or not allowed.
-pub(crate) fn bind(port: u16, workers: NonZeroUsize) -> Result<Vec<Listeners>, BindError> {
+pub(crate) fn bind(port: u16, workers: NonZeroUsize) -> Result<Vec<Doors>, BindError> {
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     probe_exclusive(v4).map_err(|source| BindError { address: v4, source })?;
-    let mut listeners = Vec::new();
+    let mut doors = Vec::new();
     for _ in 0..workers.get() {
-        let mut sockets = vec![listen(v4).map_err(|source| BindError { address: v4, source })?];
+        let mut tcp = vec![listen(v4).map_err(|source| BindError { address: v4, source })?];
         match listen(v6) {
-            Ok(socket) => sockets.push(socket),
+            Ok(socket) => tcp.push(socket),
             Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
             Err(source) => return Err(BindError { address: v6, source }),
         }
-        listeners.push(Listeners { gate: GateId::OWN, sockets });
+        doors.push(Doors { gate: GateId::OWN, tcp });
     }
-    Ok(listeners)
+    Ok(doors)
 }
 
 /// Fails when anybody listens there already: `SO_REUSEPORT` would let us share the port with
@@ -81,12 +81,37 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-impl Listeners {
+impl Doors {
+    /// Nothing to serve in meshd's own network namespace.
+    pub(crate) fn none() -> Self {
+        Self { gate: GateId::OWN, tcp: Vec::new() }
+    }
+
+    /// The sockets, to be handed to another process.
+    pub(crate) fn into_tagged(self) -> Vec<(Role, OwnedFd)> {
+        self.tcp.into_iter().map(|socket| (Role::Tcp, socket.into())).collect()
+    }
+
+    /// Deals sockets made elsewhere out to `workers`.
+    pub(crate) fn deal(gate: GateId, workers: usize, sockets: Vec<(Tag, OwnedFd)>) -> Vec<Self> {
+        let mut doors: Vec<Self> = (0..workers).map(|_| Self { gate, tcp: Vec::new() }).collect();
+        for (tag, socket) in sockets {
+            let worker = usize::from(tag.worker) % workers.max(1);
+            let Some(door) = doors.get_mut(worker) else { continue };
+            match tag.role {
+                Role::Tcp => door.tcp.push(socket.into()),
+                // Not a worker's.
+                Role::DnsUdp | Role::DnsTcp | Role::Raw | Role::Diag => drop(socket),
+            }
+        }
+        doors
+    }
+
     /// Registers the sockets with the worker's runtime.
     pub(super) fn serve(self) -> io::Result<Vec<Listener>> {
         let gate = self.gate;
         let register = |socket| Ok(Listener { gate, io: register(socket)? });
-        self.sockets.into_iter().map(register).collect()
+        self.tcp.into_iter().map(register).collect()
     }
 }
 

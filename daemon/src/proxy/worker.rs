@@ -1,6 +1,7 @@
 //! One worker: a thread with its own runtime, listeners, pool, counters and records.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -14,10 +15,12 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::clock::{Clock, Dice};
+use super::gates::{Order, Orders};
 use super::http1::Buffers;
-use super::listener::{Listener, Listeners, PAUSE, is_exhausted};
+use super::listener::{Doors, Listener, PAUSE, is_exhausted};
 use super::scratch::Scratch;
 use super::splice::Pipe;
 use super::wheel::Wheel;
@@ -117,9 +120,9 @@ impl Worker {
         self.draining.get()
     }
 
-    /// Serves `listeners` until told to stop, then waits for open connections until `cut`.
-    /// Returns how many were cut.
-    async fn serve(self: &Rc<Self>, listeners: Vec<Listener>, reins: &Reins) -> usize {
+    /// Serves `doors`, and those that are ordered later, until told to stop; then waits for open
+    /// connections until `cut`. Returns how many were cut.
+    async fn serve(self: &Rc<Self>, doors: Doors, orders: Orders, reins: &Reins) -> usize {
         let upkeep = Rc::clone(self);
         let deadlines = Rc::clone(self);
         let news = Rc::clone(self);
@@ -127,21 +130,11 @@ impl Worker {
         spawn_local(async move { deadlines.wheel.drive(&deadlines.clock).await });
         spawn_local(async move { upkeep.sweep().await });
         spawn_local(async move { news.follow().await });
-        let accepting: Vec<_> = listeners
-            .into_iter()
-            .map(|listener| {
-                let (worker, stop) = (Rc::clone(self), reins.stop.clone());
-                spawn_local(async move {
-                    stop.run_until_cancelled(worker.accept(&listener)).await;
-                    // What the kernel has already accepted for us is still served.
-                    worker.accept_waiting(&listener);
-                })
-            })
-            .collect();
-        for task in accepting {
-            // It can only fail by a panic, which the runtime has reported.
-            let _ended = task.await;
-        }
+        let accepting = TaskTracker::new();
+        self.open(doors, &reins.stop, &accepting);
+        reins.stop.run_until_cancelled(self.obey(orders, &reins.stop, &accepting)).await;
+        accepting.close();
+        accepting.wait().await;
         self.draining.set(true);
         self.wheel.wake_all();
         let all_closed = async {
@@ -151,6 +144,46 @@ impl Worker {
         };
         reins.cut.run_until_cancelled(all_closed).await;
         self.open.get()
+    }
+
+    /// Opens and closes gates as told.
+    async fn obey(
+        self: &Rc<Self>,
+        mut orders: Orders,
+        stop: &CancellationToken,
+        accepting: &TaskTracker,
+    ) {
+        let mut open: HashMap<GateId, CancellationToken> = HashMap::new();
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Open(doors) => {
+                    let gate = open.entry(doors.gate).or_insert_with(|| stop.child_token());
+                    self.open(doors, gate, accepting);
+                }
+                Order::Close(gate) => {
+                    if let Some(stop) = open.remove(&gate) {
+                        stop.cancel();
+                    }
+                }
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Accepts at `doors` until `stop`.
+    fn open(self: &Rc<Self>, doors: Doors, stop: &CancellationToken, accepting: &TaskTracker) {
+        let listeners = match doors.serve() {
+            Ok(listeners) => listeners,
+            Err(error) => return tracing::error!(%error, "a socket cannot be served"),
+        };
+        for listener in listeners {
+            let (worker, stop) = (Rc::clone(self), stop.clone());
+            accepting.spawn_local(async move {
+                stop.run_until_cancelled(worker.accept(&listener)).await;
+                // What the kernel has already accepted for us is still served.
+                worker.accept_waiting(&listener);
+            });
+        }
     }
 
     async fn accept(self: &Rc<Self>, listener: &Listener) {
@@ -227,7 +260,7 @@ impl Drop for Open {
 
 /// The worker's thread: runs until it has drained. Returns how many connections were cut.
 pub(super) fn run(
-    listeners: Listeners,
+    (doors, orders): (Doors, Orders),
     parts: &Parts,
     index: usize,
     reins: &Reins,
@@ -237,8 +270,7 @@ pub(super) fn run(
     // Not a `LocalSet`: waking one of its tasks from the I/O driver takes a lock.
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async {
-        let listeners = listeners.serve()?;
         let Some(worker) = Worker::new(parts, index, reins) else { return Ok(0) };
-        Ok(worker.serve(listeners, reins).await)
+        Ok(worker.serve(doors, orders, reins).await)
     })
 }

@@ -26,7 +26,9 @@ pub(super) async fn over_udp(
     mark: u32,
 ) -> io::Result<Vec<u8>> {
     let socket = Socket::new(Domain::for_address(resolver), Type::DGRAM, None)?;
-    socket.set_mark(mark)?;
+    if mark != 0 {
+        socket.set_mark(mark)?;
+    }
     socket.set_nonblocking(true)?;
     let any = match resolver {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -54,7 +56,9 @@ pub(super) async fn connect(resolver: SocketAddr, mark: u32) -> io::Result<TcpSt
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    socket2::SockRef::from(&socket).set_mark(mark)?;
+    if mark != 0 {
+        socket2::SockRef::from(&socket).set_mark(mark)?;
+    }
     let connect = timeout(PATIENCE, socket.connect(resolver)).await;
     connect.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -21,7 +21,11 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Out of descriptors: let some connections end first.
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
 
-pub(super) async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+pub(super) async fn serve(
+    listener: std::net::TcpListener,
+    gate: GateId,
+    shared: Arc<Shared>,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else {
@@ -31,7 +35,7 @@ pub(super) async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) 
             Ok((stream, _client)) => {
                 let connection = Arc::clone(&shared);
                 let task = async move {
-                    if let Err(error) = carry(stream, &connection).await {
+                    if let Err(error) = carry(stream, gate, &connection).await {
                         debug!(%error, "a DNS connection ended");
                     }
                     drop(permit);
@@ -47,10 +51,10 @@ pub(super) async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) 
 }
 
 /// Answers the questions of one connection, one after the other.
-async fn carry(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+async fn carry(mut stream: TcpStream, gate: GateId, shared: &Shared) -> io::Result<()> {
     let (client, local) = (stream.peer_addr()?, stream.local_addr()?);
     let origin =
-        shared.origins.of(stream.as_fd(), client, local, GateId::OWN).map_err(io::Error::other)?;
+        shared.origins.of(stream.as_fd(), client, local, gate).map_err(io::Error::other)?;
     let mut upstream = None;
     loop {
         let message = match timeout(IDLE, forward::read_message(&mut stream)).await {

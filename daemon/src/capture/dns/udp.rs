@@ -17,8 +17,7 @@ use tracing::debug;
 
 use super::answer::{Question, Verdict, consider};
 use super::report::{Asked, Outcome};
-use super::{Shared, forward, raw};
-use crate::capture::GateId;
+use super::{Door, Shared, forward};
 use crate::record::{Flag, Protocol};
 
 /// Questions are small; what is longer is none.
@@ -53,12 +52,24 @@ struct Datagram {
     local: SocketAddr,
 }
 
-pub(super) async fn serve(socket: std::net::UdpSocket, shared: Arc<Shared>) -> io::Result<()> {
-    let socket = Arc::new(UdpSocket::from_std(socket)?);
+/// A socket questions come in at, and the way back for their answers.
+#[derive(Debug)]
+struct Inlet {
+    socket: UdpSocket,
+    door: Door,
+}
+
+pub(super) async fn serve(
+    socket: std::net::UdpSocket,
+    door: Door,
+    shared: Arc<Shared>,
+) -> io::Result<()> {
+    let inlet = Arc::new(Inlet { socket: UdpSocket::from_std(socket)?, door });
+    let socket = &inlet.socket;
     loop {
-        let datagram = socket.async_io(Interest::READABLE, || receive(&socket)).await;
+        let datagram = socket.async_io(Interest::READABLE, || receive(socket)).await;
         match datagram {
-            Ok(Some(datagram)) => answer(&socket, datagram, &shared).await,
+            Ok(Some(datagram)) => answer(&inlet, datagram, &shared).await,
             Ok(None) => {}
             // Errors of earlier answers (a client that has gone) are reported here too.
             Err(error) => debug!(%error, "no question received"),
@@ -66,10 +77,10 @@ pub(super) async fn serve(socket: std::net::UdpSocket, shared: Arc<Shared>) -> i
     }
 }
 
-async fn answer(socket: &Arc<UdpSocket>, datagram: Datagram, shared: &Arc<Shared>) {
+async fn answer(inlet: &Arc<Inlet>, datagram: Datagram, shared: &Arc<Shared>) {
     let at = Instant::now();
-    let Ok(origin) = shared.origins.of_datagram(datagram.client, datagram.local, GateId::OWN)
-    else {
+    let gate = inlet.door.gate;
+    let Ok(origin) = shared.origins.of_datagram(datagram.client, datagram.local, gate) else {
         debug!(client = %datagram.client, "a question nobody captured");
         return;
     };
@@ -80,7 +91,7 @@ async fn answer(socket: &Arc<UdpSocket>, datagram: Datagram, shared: &Arc<Shared
         Verdict::Drop => {}
         Verdict::Answer(answer) => {
             let bytes = answer.message.len();
-            send(socket, &datagram, &answer.message, shared.mark).await;
+            inlet.send(&datagram, &answer.message).await;
             let (flag, upstream) = (Flag::None, Duration::ZERO);
             let (name, text, service) = (&*answer.name, &*answer.text, answer.service);
             let outcome = Outcome { name, text, service, flag, bytes, upstream };
@@ -89,13 +100,13 @@ async fn answer(socket: &Arc<UdpSocket>, datagram: Datagram, shared: &Arc<Shared
         Verdict::Forward(question) => {
             let Ok(permit) = Arc::clone(&shared.forwarded).try_acquire_owned() else {
                 let reply = question.server_failure(&datagram.message);
-                send(socket, &datagram, &reply, shared.mark).await;
+                inlet.send(&datagram, &reply).await;
                 report_forwarded(shared, &asked, &question, &Err(Flag::Overload));
                 return;
             };
-            let (socket, asking) = (Arc::clone(socket), Arc::clone(shared));
+            let (inlet, asking) = (Arc::clone(inlet), Arc::clone(shared));
             let task = async move {
-                ask(&socket, datagram, question, asked, &asking).await;
+                ask(&inlet, datagram, question, asked, &asking).await;
                 drop(permit);
             };
             shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(task));
@@ -104,13 +115,7 @@ async fn answer(socket: &Arc<UdpSocket>, datagram: Datagram, shared: &Arc<Shared
 }
 
 /// Asks the resolver the application meant, and passes its answer on.
-async fn ask(
-    socket: &UdpSocket,
-    datagram: Datagram,
-    question: Question,
-    asked: Asked,
-    shared: &Shared,
-) {
+async fn ask(inlet: &Inlet, datagram: Datagram, question: Question, asked: Asked, shared: &Shared) {
     let resolver = asked.origin.destination;
     let reply = forward::over_udp(&datagram.message, &question, resolver, shared.mark).await;
     let reply = reply.map_err(|error| {
@@ -125,7 +130,7 @@ async fn ask(
             &failure
         }
     };
-    send(socket, &datagram, message, shared.mark).await;
+    inlet.send(&datagram, message).await;
     report_forwarded(shared, &asked, &question, &reply);
 }
 
@@ -195,18 +200,21 @@ fn v6(address: &libc::sockaddr_in6) -> SocketAddr {
     SocketAddrV6::new(ip, u16::from_be(address.sin6_port), 0, address.sin6_scope_id).into()
 }
 
-/// Sends from the address that was asked. Our own port means a fake address, which is as good as
-/// ours; any other port belongs to a resolver that may run on this host.
-async fn send(socket: &UdpSocket, question: &Datagram, message: &[u8], mark: u32) {
-    let own_port = socket.local_addr().map_or(0, |local| local.port());
-    let sent = if question.local.port() == own_port {
-        let send = || send_from(socket, question.local, question.client, message);
-        socket.async_io(Interest::WRITABLE, send).await
-    } else {
-        raw::send(question.local, question.client, message, mark)
-    };
-    if let Err(error) = sent {
-        debug!(%error, client = %question.client, "an answer was not sent");
+impl Inlet {
+    /// Sends from the address that was asked. Our own port means a fake address, which is as good
+    /// as ours; any other port belongs to a resolver that may run on this host.
+    async fn send(&self, question: &Datagram, message: &[u8]) {
+        let socket = &self.socket;
+        let own_port = socket.local_addr().map_or(0, |local| local.port());
+        let sent = if question.local.port() == own_port {
+            let send = || send_from(socket, question.local, question.client, message);
+            socket.async_io(Interest::WRITABLE, send).await
+        } else {
+            self.door.raw.send(question.local, question.client, message)
+        };
+        if let Err(error) = sent {
+            debug!(%error, client = %question.client, "an answer was not sent");
+        }
     }
 }
 

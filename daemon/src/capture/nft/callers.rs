@@ -2,7 +2,6 @@
 //! socket tables whose it is.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -13,6 +12,7 @@ use std::time::Duration;
 use super::super::cgroup::{self, Mount};
 use super::super::diag::{self, Owner, Protocol};
 use super::super::origin::{Origin, OriginError};
+use super::super::process;
 
 /// Cgroups remembered; more means that runs make and drop them by the thousand.
 const REMEMBERED: usize = 4096;
@@ -74,7 +74,7 @@ impl Callers {
             workload: caller.map(|caller| caller.scope),
             pid,
             uid: owner.uid,
-            process: comm(pid),
+            process: process::comm(pid),
             connecting: Duration::ZERO,
         })
     }
@@ -130,26 +130,6 @@ fn pid(cgroup: &Path, owner: &Owner) -> Option<u32> {
     if let [only] = members.as_slice() {
         return Some(*only);
     }
-    let socket = format!("socket:[{}]", owner.inode);
     // The newest processes first: short-lived clients are what runs start.
-    members.into_iter().rev().take(SEARCHED).find(|pid| holds(*pid, &socket))
-}
-
-fn holds(pid: u32, socket: &str) -> bool {
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    files
-        .into_iter()
-        .any(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
-}
-
-fn comm(pid: u32) -> [u8; 16] {
-    let mut padded = [0; 16];
-    if pid != 0 {
-        let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-        let name = name.trim_ascii_end();
-        for (place, byte) in padded.iter_mut().zip(name) {
-            *place = *byte;
-        }
-    }
-    padded
+    members.into_iter().rev().take(SEARCHED).find(|pid| process::holds_socket(*pid, owner.inode))
 }

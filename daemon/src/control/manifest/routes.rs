@@ -109,7 +109,9 @@ fn weighted(
     let snapshot = draft.snapshot();
     let found = snapshot.by_name.get(service).and_then(|&at| snapshot.services.get(at));
     let ports = found.map(|found| found.ports.as_slice()).unwrap_or_default();
-    if !ports.is_empty() && ports.iter().all(|port| matches!(port.protocol, Speaks::Tcp | Speaks::Udp)) {
+    if !ports.is_empty()
+        && ports.iter().all(|port| matches!(port.protocol, Speaks::Tcp | Speaks::Udp))
+    {
         let existing = edit::tcp_route_of(objects(), namespace, name)?;
         let edited = edit::split_tcp(existing, request)?;
         return edited.route.map(Object::TcpRoute).ok_or_else(|| without_rules(service));

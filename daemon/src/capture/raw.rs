@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,37 +13,70 @@ const UDP: u8 = 17;
 const UDP_HEADER: usize = 8;
 const HOPS: u8 = 64;
 
-/// One per family, made when first needed.
-static SOCKETS: (OnceLock<Socket>, OnceLock<Socket>) = (OnceLock::new(), OnceLock::new());
+/// The raw sockets of one network namespace, one per family.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    v4: OnceLock<Socket>,
+    v6: OnceLock<Socket>,
+    mark: u32,
+}
 
-pub(super) fn send(from: SocketAddr, to: SocketAddr, payload: &[u8], mark: u32) -> io::Result<()> {
-    let (slot, domain, packet) = match (from.ip(), to.ip()) {
-        (IpAddr::V4(source), IpAddr::V4(target)) => {
-            let packet = v4_packet(source, target, &datagram(from, to, payload)?)?;
-            (&SOCKETS.0, Domain::IPV4, packet)
+impl Raw {
+    /// Made when first needed, in the namespace of whoever needs it.
+    pub(crate) fn lazy(mark: u32) -> Self {
+        Self { v4: OnceLock::new(), v6: OnceLock::new(), mark }
+    }
+
+    /// Sends `payload` to `to` as if `from` did.
+    pub(crate) fn send(&self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> io::Result<()> {
+        let (slot, domain, packet) = match (from.ip(), to.ip()) {
+            (IpAddr::V4(source), IpAddr::V4(target)) => {
+                let packet = v4_packet(source, target, &datagram(from, to, payload)?)?;
+                (&self.v4, Domain::IPV4, packet)
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) => {
+                let packet = v6_packet(source, target, &datagram(from, to, payload)?)?;
+                (&self.v6, Domain::IPV6, packet)
+            }
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let socket = match slot.get() {
+            Some(socket) => socket,
+            None => {
+                let made = open(domain, self.mark)?;
+                slot.get_or_init(|| made)
+            }
+        };
+        // A raw socket has no port, and IPv6 insists on that.
+        socket.send_to(&packet, &SocketAddr::new(to.ip(), 0).into())?;
+        Ok(())
+    }
+
+    /// Opens both now, in the calling thread's namespace, to be handed to another process.
+    pub(super) fn open(mark: u32) -> io::Result<Vec<OwnedFd>> {
+        let v4 = open(Domain::IPV4, mark)?;
+        let v6 = super::host::has_ipv6().then(|| open(Domain::IPV6, mark)).transpose()?;
+        Ok([Some(v4), v6].into_iter().flatten().map(OwnedFd::from).collect())
+    }
+
+    /// Takes what [`Self::open`] made.
+    pub(super) fn taken(sockets: Vec<OwnedFd>) -> io::Result<Self> {
+        let raw = Self::lazy(0);
+        for socket in sockets.into_iter().map(Socket::from) {
+            let slot = if socket.domain()? == Domain::IPV4 { &raw.v4 } else { &raw.v6 };
+            // The first of a family is as good as any.
+            let _another = slot.set(socket);
         }
-        (IpAddr::V6(source), IpAddr::V6(target)) => {
-            let packet = v6_packet(source, target, &datagram(from, to, payload)?)?;
-            (&SOCKETS.1, Domain::IPV6, packet)
-        }
-        _ => return Err(io::ErrorKind::InvalidInput.into()),
-    };
-    let socket = match slot.get() {
-        Some(socket) => socket,
-        None => {
-            let made = open(domain, mark)?;
-            slot.get_or_init(|| made)
-        }
-    };
-    // A raw socket has no port, and IPv6 insists on that.
-    socket.send_to(&packet, &SocketAddr::new(to.ip(), 0).into())?;
-    Ok(())
+        Ok(raw)
+    }
 }
 
 fn open(domain: Domain, mark: u32) -> io::Result<Socket> {
     // `IPPROTO_RAW`: packets come with their IP header, and none are received.
     let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
-    socket.set_mark(mark)?;
+    if mark != 0 {
+        socket.set_mark(mark)?;
+    }
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

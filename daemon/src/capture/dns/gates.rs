@@ -1,0 +1,40 @@
+//! DNS sockets that come and go while the server runs.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Sockets;
+use crate::capture::{GateId, Raw};
+
+/// Orders the server has not come to yet.
+const BACKLOG: usize = 64;
+
+#[derive(Debug)]
+pub(crate) enum Order {
+    Open { gate: GateId, sockets: Sockets, raw: Arc<Raw> },
+    Close(GateId),
+}
+
+pub(crate) type Orders = mpsc::Receiver<Order>;
+
+/// Tells the running server what to serve; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Gates(mpsc::Sender<Order>);
+
+impl Gates {
+    pub(crate) fn new() -> (Self, Orders) {
+        let (sender, orders) = mpsc::channel(BACKLOG);
+        (Self(sender), orders)
+    }
+
+    /// Serves `sockets` from now on; answers from addresses of others leave by `raw`.
+    pub(crate) async fn open(&self, gate: GateId, sockets: Sockets, raw: Arc<Raw>) {
+        // A server that has ended needs none.
+        let _ended = self.0.send(Order::Open { gate, sockets, raw }).await;
+    }
+
+    pub(crate) async fn close(&self, gate: GateId) {
+        let _ended = self.0.send(Order::Close(gate)).await;
+    }
+}

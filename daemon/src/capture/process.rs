@@ -1,0 +1,38 @@
+//! What /proc says about a process.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+/// Whether it has the socket open.
+pub(super) fn holds_socket(pid: u32, inode: u32) -> bool {
+    let socket = format!("socket:[{inode}]");
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files
+        .into_iter()
+        .any(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == &*socket))
+}
+
+/// Its short name, NUL-padded; zeros where it is gone.
+pub(super) fn comm(pid: u32) -> [u8; 16] {
+    let mut padded = [0; 16];
+    if pid != 0 {
+        let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let name = name.trim_ascii_end();
+        for (place, byte) in padded.iter_mut().zip(name) {
+            *place = *byte;
+        }
+    }
+    padded
+}
+
+/// Inode of its network namespace; `None` where it is gone or not ours to look at.
+pub(super) fn network(pid: u32) -> Option<u64> {
+    fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|namespace| namespace.ino())
+}
+
+/// Every process that is in this network namespace, as far as it is ours to look at.
+pub(super) fn in_network(namespace: u64) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| network(*pid) == Some(namespace)).collect()
+}
