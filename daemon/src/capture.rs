@@ -8,6 +8,7 @@
 
 mod addresses;
 mod backend;
+mod callers;
 mod cgroup;
 mod claim;
 mod diag;
@@ -122,13 +123,14 @@ impl Prepared {
     ///
     /// # Errors
     /// [`CaptureError`]; what had been installed is removed again.
-    pub(crate) async fn install(mut self, reader: Reader) -> Result<Capture, CaptureError> {
+    pub(crate) async fn install(mut self, mut reader: Reader) -> Result<Capture, CaptureError> {
         if matches!(self.backend, Backend::None) {
-            return Ok(self.follow(reader, None, 0));
+            return Ok(self.follow(reader, None, 0, plan::Targets::default()));
         }
         let tables = Tables::open().map_err(|source| failed("reach the routing tables", source))?;
-        match self.set_up(&tables).await {
-            Ok(programs) => Ok(self.follow(reader, Some(tables), programs)),
+        let targets = plan::targets(&reader.peek());
+        match self.set_up(&tables, &targets).await {
+            Ok(programs) => Ok(self.follow(reader, Some(tables), programs, targets)),
             Err(error) => {
                 for problem in
                     self.backend.remove().await.into_iter().chain(take_down(&tables).await)
@@ -141,13 +143,22 @@ impl Prepared {
     }
 
     /// Routes, then the guard, then what captures: nothing is captured that cannot arrive.
-    async fn set_up(&mut self, tables: &Tables) -> Result<u32, CaptureError> {
+    async fn set_up(
+        &mut self,
+        tables: &Tables,
+        targets: &plan::Targets,
+    ) -> Result<u32, CaptureError> {
         let (leftovers, problems) = tables.remove_all().await;
         if !leftovers.is_empty() {
             info!(?leftovers, "removed what an earlier meshd left");
         }
         if let Some(problem) = problems.into_iter().next() {
             return Err(failed("remove what is left", io::Error::other(problem)));
+        }
+        // The nft backend replaces it itself, without a gap.
+        if !matches!(self.backend, Backend::Nft(_)) {
+            let cleared = nft::clear().await;
+            cleared.map_err(|source| failed("remove the nft table that is left", source))?;
         }
         let guarded = guard::install(&self.config).await;
         let guarded = guarded.map_err(|source| failed("load the table meshd_vip", source))?;
@@ -161,7 +172,7 @@ impl Prepared {
         let runs = runs.map_err(|source| failed("find the cgroup2 mount", source))?;
         std::fs::create_dir_all(&runs)
             .map_err(|source| failed("make the cgroup of runs", source))?;
-        let attached = self.backend.attach(&runs).await;
+        let attached = self.backend.attach(&runs, targets).await;
         attached.map_err(|source| failed("attach", source))
     }
 
@@ -175,7 +186,13 @@ impl Prepared {
         entries
     }
 
-    fn follow(self, reader: Reader, tables: Option<Tables>, programs: u32) -> Capture {
+    fn follow(
+        self,
+        reader: Reader,
+        tables: Option<Tables>,
+        programs: u32,
+        captured: plan::Targets,
+    ) -> Capture {
         let Self { backend, notes, .. } = self;
         let name = backend.name();
         info!(backend = name, ?notes, "capture is ready");
@@ -183,7 +200,6 @@ impl Prepared {
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
         let (counts, requests) = mpsc::channel(COUNT_REQUESTS);
-        let captured = plan::Targets::default();
         let follower = Follower { backend, status: Arc::clone(&status), captured };
         let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
         Capture { tables, status, counts, stop, follower }
@@ -247,10 +263,12 @@ async fn take_down(tables: &Tables) -> Vec<String> {
 pub(crate) async fn clean_up(config: &config::Capture) -> Result<Vec<String>, Vec<String>> {
     let tables = Tables::open().map_err(|error| vec![format!("routing tables: {error}")])?;
     let (mut removed, mut problems) = tables.remove_all().await;
-    match guard::remove().await {
-        Ok(true) => removed.push(format!("table {}", guard::TABLE)),
-        Ok(false) => {}
-        Err(error) => problems.push(format!("table {}: {error}", guard::TABLE)),
+    for (table, cleared) in [("meshd", nft::clear().await), (guard::TABLE, guard::remove().await)] {
+        match cleared {
+            Ok(true) => removed.push(format!("table {table}")),
+            Ok(false) => {}
+            Err(error) => problems.push(format!("table {table}: {error}")),
+        }
     }
     match Runs::open(config) {
         Ok((runs, _ended)) => {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::ebpf::Ebpf;
 use super::nft::Nft;
-use super::plan::Change;
+use super::plan::{self, Change, Targets};
 use super::routes::{Entry, Prefix};
 use super::{CaptureError, Counters, Origins};
 use crate::config::{self, BackendChoice};
@@ -102,19 +102,29 @@ impl Backend {
         }
     }
 
-    /// Starts to capture the processes below the cgroup `runs`; still no destination.
-    pub(super) async fn attach(&mut self, runs: &Path) -> io::Result<u32> {
+    /// Starts to capture `targets`; `runs` is the cgroup of all runs.
+    pub(super) async fn attach(&mut self, runs: &Path, targets: &Targets) -> io::Result<u32> {
         match self {
-            Self::Ebpf(ebpf) => ebpf.attach(runs),
-            Self::Nft(nft) => nft.attach(runs).await,
+            Self::Ebpf(ebpf) => {
+                let programs = ebpf.attach(runs)?;
+                let first = plan::difference(&Targets::default(), targets);
+                ebpf.update(&first).map_err(io::Error::other)?;
+                Ok(programs)
+            }
+            Self::Nft(nft) => nft.attach(targets).await,
             Self::None => Ok(0),
         }
     }
 
-    pub(super) async fn update(&mut self, change: &Change) -> Result<(), String> {
+    /// `change` leads to `targets`.
+    pub(super) async fn update(
+        &mut self,
+        change: &Change,
+        targets: &Targets,
+    ) -> Result<(), String> {
         match self {
             Self::Ebpf(ebpf) => ebpf.update(change),
-            Self::Nft(nft) => nft.update(change).await,
+            Self::Nft(nft) => nft.update(targets).await,
             Self::None => Ok(()),
         }
     }

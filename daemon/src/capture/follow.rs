@@ -58,7 +58,7 @@ impl Follower {
             return;
         }
         let change = plan::difference(&self.captured, &targets);
-        let outcome = self.backend.update(&change).await;
+        let outcome = self.backend.update(&change, &targets).await;
         self.captured = targets;
         self.report("destinations", outcome);
     }

@@ -1,35 +1,36 @@
 //! The nft backend: packets of captured processes are redirected by a table of ours.
 //!
 //! The table has an owner, the `nft` child of [`child::Child`]: the kernel drops it with that
-//! process, so a crash of meshd lets everything flow again, and nobody else can change it.
-//! TCP is redirected; DNS datagrams are marked, routed to loopback and taken by TPROXY, because a
-//! redirected datagram leaves a NAT entry that would also catch our own question from that port.
+//! process, so a crash of meshd lets everything flow again, and nobody else can change it. A
+//! meshd that hangs lets its lease run out ([`heartbeat`]), with the same effect. Told to fail
+//! closed, there is neither owner nor lease.
 
-mod callers;
 mod child;
+mod elements;
+mod heartbeat;
 pub(super) mod once;
 mod ruleset;
+mod scopes;
+mod table;
 
 use std::io;
-use std::path::Path;
 
-pub(super) use callers::Callers;
-use child::Child;
-use ruleset::Ruleset;
+use ruleset::{Ruleset, TABLE};
+pub(super) use scopes::Home;
+pub(super) use table::Table;
 
-use super::cgroup::{self, Mount};
-use super::plan::Change;
+use super::callers::Callers;
+use super::cgroup::Mount;
+use super::plan::Targets;
 use super::routes::{Entry, Family};
 use super::{Counters, Origins, host};
 use crate::config;
 
 #[derive(Debug)]
 pub(super) struct Nft {
-    ruleset: Ruleset,
-    mark: u32,
-    mask: u32,
-    mount: Mount,
-    child: Option<Child>,
+    config: config::Capture,
+    callers: Callers,
+    table: Option<Table>,
 }
 
 impl Nft {
@@ -39,59 +40,85 @@ impl Nft {
         let program =
             host::program("nft").ok_or("the program nft is missing (package nftables)")?;
         let mount = Mount::find().map_err(|_none| "no cgroup2 file system is mounted")?;
-        let ruleset = Ruleset::new(config, &mount).ok_or_else(|| {
-            format!("nft finds cgroups below /sys/fs/cgroup only, not {}", mount.root().display())
-        })?;
-        once::check(&program, &ruleset.trial()).await.map_err(|error| error.to_string())?;
-        let (mark, mask) = (config.mark_captured, config.mark_mask);
-        Ok(Self { ruleset, mark, mask, mount, child: None })
+        let cookie = host::netns_cookie().map_err(|error| format!("SO_NETNS_COOKIE: {error}"))?;
+        let trial = Ruleset::new(config).trial();
+        once::check(&program, &trial).await.map_err(|error| error.to_string())?;
+        Ok(Self { config: config.clone(), callers: Callers::new(mount, cookie), table: None })
     }
 
     pub(super) fn origins(&self) -> Origins {
-        let depth = self.ruleset.level + 1;
-        Origins::nft(Callers::new(self.mount.clone(), depth))
+        Origins::rules(self.callers.clone())
+    }
+
+    /// The table as [`Self::attach`] would load it for nobody.
+    pub(super) fn text(&self) -> String {
+        Ruleset::new(&self.config).text()
     }
 
     /// Routes that must exist before [`Self::attach`].
     pub(super) fn routes(&self) -> Vec<Entry> {
-        let marked = |family| Entry::Marked { family, mark: self.mark, mask: self.mask };
-        let mut routes = vec![marked(Family::V4)];
-        if host::has_ipv6() {
-            routes.push(marked(Family::V6));
-        }
-        routes
-    }
-
-    /// The table as it is loaded.
-    pub(super) fn text(&self) -> String {
-        self.ruleset.text()
+        marked_routes(&self.config)
     }
 
     /// Loads the table, whole. Returns its number of rules.
-    pub(super) async fn attach(&mut self, runs: &Path) -> io::Result<u32> {
-        cgroup::id(runs)?; // nft would only say "no such file"
-        let program = host::program("nft").ok_or(io::ErrorKind::NotFound)?;
-        let mut child = Child::start(&program)?;
-        child.load(&self.ruleset.text()).await?;
-        self.child = Some(child);
-        Ok(self.ruleset.rules())
+    pub(super) async fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
+        self.callers.follow(&targets.scopes);
+        let home = Home { cookie: self.callers.cookie, own: true };
+        self.table = Some(Table::load(&self.config, None, home, targets).await?);
+        Ok(Ruleset::new(&self.config).rules())
     }
 
-    pub(super) async fn update(&mut self, change: &Change) -> Result<(), String> {
-        let Some(child) = &mut self.child else { return Err("the table is not loaded".to_owned()) };
-        let text = ruleset::change(change);
-        child.load(&text).await.map_err(|error| format!("the nft table: {error}"))
+    pub(super) async fn update(&mut self, targets: &Targets) -> Result<(), String> {
+        self.callers.follow(&targets.scopes);
+        let table = self.table.as_mut().ok_or("the table is not loaded")?;
+        table.update(targets).await.map_err(|error| format!("the nft table: {error}"))
+    }
+
+    /// What was found missing and put back.
+    pub(super) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
+        match &mut self.table {
+            Some(table) => table.mend().await,
+            None => Ok(None),
+        }
     }
 
     pub(super) async fn counters(&mut self) -> Counters {
-        let Some(child) = &mut self.child else { return Counters::default() };
-        let listing = child.ask("list counters table inet meshd").await.unwrap_or_default();
-        ruleset::counters(&listing)
+        match &mut self.table {
+            Some(table) => table.counters().await,
+            None => Counters::default(),
+        }
     }
 
-    /// The table goes with its owner.
-    pub(super) async fn remove(self) -> Result<(), String> {
-        let Some(child) = self.child else { return Ok(()) };
-        child.end().await.map_err(|error| format!("the nft table: {error}"))
+    pub(super) async fn listing(&self) -> io::Result<String> {
+        match &self.table {
+            Some(table) => table.listing().await,
+            None => Ok(String::new()),
+        }
     }
+
+    pub(super) async fn remove(self) -> Result<(), String> {
+        let Some(table) = self.table else { return Ok(()) };
+        table.remove().await.map_err(|error| format!("the nft table: {error}"))
+    }
+}
+
+/// Marked packets lead to loopback.
+pub(super) fn marked_routes(config: &config::Capture) -> Vec<Entry> {
+    let (mark, mask) = (config.mark_captured, config.mark_mask);
+    let marked = |family| Entry::Marked { family, mark, mask };
+    let mut routes = vec![marked(Family::V4)];
+    if host::has_ipv6() {
+        routes.push(marked(Family::V6));
+    }
+    routes
+}
+
+/// Deletes a table that outlived its daemon. `false`: there is none.
+pub(super) async fn clear() -> io::Result<bool> {
+    let Some(program) = host::program("nft") else { return Ok(false) };
+    if once::apply(&program, &format!("list table inet {TABLE}\n")).await.is_err() {
+        return Ok(false);
+    }
+    once::apply(&program, &format!("delete table inet {TABLE}\n")).await?;
+    Ok(true)
 }

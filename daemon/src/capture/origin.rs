@@ -12,7 +12,7 @@ use mesh_ebpf::{Wish, Wishes};
 use nix::time::{ClockId, clock_gettime};
 
 use super::gate::{Blueprint, Callers, Counts, Sockets};
-use super::{Counters, GateId, nft};
+use super::{Counters, GateId, callers};
 
 /// Everything the kernel says about one captured connection or question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ enum Source {
     #[cfg(test)]
     Fixed(Origin),
     Ebpf(Wishes),
-    Nft(Arc<nft::Callers>),
+    Rules(callers::Callers),
 }
 
 impl Origins {
@@ -81,8 +81,9 @@ impl Origins {
         Self::from(Source::Ebpf(wishes))
     }
 
-    pub(super) fn nft(callers: nft::Callers) -> Self {
-        Self::from(Source::Nft(Arc::new(callers)))
+    /// What rules of nft or iptables redirected.
+    pub(super) fn rules(callers: callers::Callers) -> Self {
+        Self::from(Source::Rules(callers))
     }
 
     /// To be asked once per accepted connection, right after `accept`: it answers a second time
@@ -104,7 +105,7 @@ impl Origins {
             #[cfg(test)]
             Source::Fixed(origin) => Ok(*origin),
             Source::Ebpf(wishes) => noted(wishes.take_connect(local.ip())),
-            Source::Nft(callers) => callers.of_stream(stream, peer, local),
+            Source::Rules(callers) => callers.of_stream(stream, peer, local),
         }
     }
 
@@ -127,7 +128,7 @@ impl Origins {
                 // Noted when the process first asked this resolver, not when it asked this.
                 Ok(Origin { connecting: Duration::ZERO, ..origin })
             }
-            Source::Nft(callers) => callers.of_datagram(peer, local),
+            Source::Rules(callers) => callers.of_datagram(peer, local),
         }
     }
 }

@@ -6,11 +6,12 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, setns};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{self, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -29,12 +30,18 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) fn start(program: &Path) -> io::Result<Self> {
+    /// Works in the namespace it is started from, or in `netns`.
+    pub(super) fn start(program: &Path, netns: Option<BorrowedFd<'_>>) -> io::Result<Self> {
+        let netns = netns.map(|netns| netns.try_clone_to_owned()).transpose()?;
         let mut command = Command::new(program);
         command.arg("-i").kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let before = move || {
+            netns.as_ref().map_or(Ok(()), |netns| setns(netns, CloneFlags::CLONE_NEWNET))?;
+            end_with_parent()
+        };
         // SAFETY: only async-signal-safe calls between fork and exec.
-        unsafe { command.pre_exec(end_with_parent) };
+        unsafe { command.pre_exec(before) };
         let mut process = command.spawn()?;
         let pipes = process.stdin.take().zip(process.stdout.take());
         let (commands, answers) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
@@ -43,20 +50,44 @@ impl Child {
 
     /// Applies `text` as a whole or not at all.
     pub(super) async fn load(&mut self, text: &str) -> io::Result<()> {
+        let previous = format!("delete element inet meshd done {{ {} }}\n", self.done);
+        self.transact(&format!("{text}{previous}")).await
+    }
+
+    /// The same where `text` makes the table.
+    pub(super) async fn replace(&mut self, text: &str) -> io::Result<()> {
+        self.transact(text).await
+    }
+
+    async fn transact(&mut self, text: &str) -> io::Result<()> {
         let number = self.done + 1;
-        let previous = match self.done {
-            0 => String::new(),
-            done => format!("delete element inet meshd done {{ {done} }}\n"),
-        };
-        let file =
-            in_memory(&format!("{text}{previous}add element inet meshd done {{ {number} }}\n"))?;
+        let file = in_memory(&format!("{text}add element inet meshd done {{ {number} }}\n"))?;
         let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         let answer = self.say(&format!("include \"{path}\"\n{LIST}\n"), LIST).await?;
-        if answer.contains(&format!("{number:#010x}")) {
-            self.done = number;
-            return Ok(());
+        if !answer.contains(&noted(number)) {
+            return Err(io::Error::other(first_error(&answer)));
         }
-        Err(io::Error::other(first_error(&answer)))
+        self.done = number;
+        Ok(())
+    }
+
+    /// The table is there, as this process last left it.
+    pub(super) async fn is_whole(&mut self) -> bool {
+        let answer = self.ask(LIST).await.unwrap_or_default();
+        answer.contains(&noted(self.done))
+    }
+
+    /// The process was killed, and the table with it.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
+    }
+
+    pub(super) async fn delete(&mut self) -> io::Result<()> {
+        let answer = self.say(&format!("delete table inet meshd\n{LIST}\n"), LIST).await?;
+        if answer.contains(&noted(self.done)) {
+            return Err(io::Error::other(first_error(&answer)));
+        }
+        Ok(())
     }
 
     /// The answer to a listing.
@@ -88,6 +119,11 @@ impl Child {
     pub(super) async fn end(mut self) -> io::Result<()> {
         self.process.kill().await
     }
+}
+
+/// How nft prints an element of `done`.
+fn noted(number: u32) -> String {
+    format!("{number:#010x}")
 }
 
 pub(super) fn first_error(answer: &str) -> String {

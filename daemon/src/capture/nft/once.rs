@@ -1,10 +1,12 @@
 //! `nft` for one transaction.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, setns};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -15,17 +17,36 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the kernel whether `text` would load; nothing changes.
 pub(super) async fn check(program: &Path, text: &str) -> io::Result<()> {
-    run(program, &["--check", "--file", "-"], text).await
+    run(program, &["--check", "--file", "-"], text, None).await.map(drop)
 }
 
 pub(in crate::capture) async fn apply(program: &Path, text: &str) -> io::Result<()> {
-    run(program, &["--file", "-"], text).await
+    run(program, &["--file", "-"], text, None).await.map(drop)
 }
 
-async fn run(program: &Path, arguments: &[&str], text: &str) -> io::Result<()> {
+/// What `listing` prints, in `netns` or here.
+pub(super) async fn list(
+    program: &Path,
+    listing: &str,
+    netns: Option<BorrowedFd<'_>>,
+) -> io::Result<String> {
+    run(program, &["--file", "-"], &format!("{listing}\n"), netns).await
+}
+
+async fn run(
+    program: &Path,
+    arguments: &[&str],
+    text: &str,
+    netns: Option<BorrowedFd<'_>>,
+) -> io::Result<String> {
     let mut command = Command::new(program);
     command.args(arguments).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(netns) = netns {
+        let netns = netns.try_clone_to_owned()?;
+        // SAFETY: one system call between fork and exec.
+        unsafe { command.pre_exec(move || Ok(setns(&netns, CloneFlags::CLONE_NEWNET)?)) };
+    }
     let mut process = command.spawn()?;
     if let Some(mut input) = process.stdin.take() {
         input.write_all(text.as_bytes()).await?;
@@ -33,7 +54,7 @@ async fn run(program: &Path, arguments: &[&str], text: &str) -> io::Result<()> {
     let output = timeout(PATIENCE, process.wait_with_output()).await;
     let output = output.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))??;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(io::Error::other(first_error(&String::from_utf8_lossy(&output.stderr))))
 }

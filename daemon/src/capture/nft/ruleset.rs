@@ -1,165 +1,294 @@
-//! The table's text: pure.
+//! The table's text, without what changes with a snapshot: pure.
+//!
+//! The order of decisions is the same with every backend: our own traffic, who is in scope, a
+//! declared port of a virtual address, a question, any other port of a virtual address, what the
+//! user excluded, a known endpoint, what is never captured, the rest of a workload whose egress
+//! is restricted.
 
-use super::super::Counters;
-use super::super::cgroup::{self, Mount};
-use super::super::plan::Change;
-use crate::config;
-use crate::model::{Place, Transport};
+use std::net::IpAddr;
+use std::time::Duration;
 
-/// Everything in the table but the known destinations.
+use crate::config::{self, FailMode};
+use crate::model::Transport;
+
+/// What captures is in force this long after the last heartbeat.
+pub(super) const LEASE: Duration = Duration::from_millis(800);
+/// The table of what captures.
+pub(super) const TABLE: &str = "meshd";
+/// IPv4 that is never captured for its being no endpoint: the host itself, link-local (cloud
+/// metadata), multicast, broadcast.
+pub(in crate::capture) const NEVER4: [&str; 5] =
+    ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"];
+pub(in crate::capture) const NEVER6: [&str; 3] = ["::1/128", "fe80::/10", "ff00::/8"];
+/// Never captured, whatever else is said.
+pub(in crate::capture) const SSH: u16 = 22;
+
+/// Everything in the table but scopes, destinations and inbound ports.
 #[derive(Clone, Debug)]
 pub(super) struct Ruleset {
-    /// Depth of the cgroup of all runs.
-    pub(super) level: usize,
-    /// Matches the sockets of captured processes.
-    from_run: String,
     config: config::Capture,
 }
 
 impl Ruleset {
-    /// `None` where nft cannot see the mount.
-    pub(super) fn new(config: &config::Capture, mount: &Mount) -> Option<Self> {
-        let from_run = mount.nft_match(&config.cgroup)?;
-        let level = cgroup::depth(&config.cgroup);
-        Some(Self { level, from_run, config: config.clone() })
+    pub(super) fn new(config: &config::Capture) -> Self {
+        Self { config: config.clone() }
     }
 
+    /// Replaces whatever has the name, in one transaction.
     pub(super) fn text(&self) -> String {
-        self.table("meshd", "flags owner;", &self.from_run)
+        let table = self.table(TABLE, self.owner());
+        format!("add table inet {TABLE}\ndelete table inet {TABLE}\n{table}")
     }
 
-    /// The same kinds of rules under a name of their own and without a cgroup, which need not
-    /// exist yet: for the kernel to check.
+    /// The same kinds of rules under a name of their own, for the kernel to check.
     pub(super) fn trial(&self) -> String {
-        let cgroup = format!("socket cgroupv2 level {} @trial", self.level);
-        self.table("meshd_trial", "set trial { type cgroupsv2; }", &cgroup)
+        let mut text = self.table("meshd_trial", self.owner());
+        text.push_str(
+            "add set inet meshd_trial trial { type cgroupsv2; }
+add rule inet meshd_trial tcp_scopes socket cgroupv2 level 1 @trial goto tcp_all
+add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
+",
+        );
+        text
     }
 
     /// Rules of [`Self::text`].
     pub(super) fn rules(&self) -> u32 {
         let text = self.text();
-        let is_rule = |line: &&str| RULES.iter().any(|start| line.trim_start().starts_with(start));
-        u32::try_from(text.lines().filter(is_rule).count()).unwrap_or(u32::MAX)
+        let of_chains = text.lines().skip_while(|line| !line.starts_with("  chain "));
+        let is_rule = |line: &&str| line.starts_with("    ") && !line.starts_with("    type ");
+        u32::try_from(of_chains.filter(is_rule).count()).unwrap_or(u32::MAX)
     }
 
-    // First match wins, as in the eBPF programs (`decide`): a declared port of a virtual address,
-    // a question, any other port of a virtual address, a known endpoint. What is left of a virtual
-    // address is refused by the table `meshd_vip`.
-    fn table(&self, name: &str, first: &str, from_run: &str) -> String {
-        let config = &self.config;
-        let (own, captured, mask) = (config.mark_own, config.mark_captured, config.mark_mask);
-        let (tcp, dns) = (config.tcp_port, config.dns_port);
-        let vip4 = format!("{}/{}", config.vip4.base, config.vip4.prefix);
-        let vip6 = format!("{}/{}", config.vip6.base, config.vip6.prefix);
-        let keep = !mask;
+    /// The kernel drops an owned table with its owner; a closed one has to outlive it.
+    fn owner(&self) -> &'static str {
+        match self.config.fail_mode {
+            FailMode::Open => "flags owner;",
+            FailMode::Closed => "",
+        }
+    }
+
+    fn table(&self, name: &str, owner: &str) -> String {
+        let lease = LEASE.as_millis();
+        let chains = [self.tcp(), self.udp(), self.shared(), self.arriving()].concat();
         format!(
             "table inet {name} {{
-  {first}
+  {owner}
   set done {{ type mark; }}
-  set known4 {{ type ipv4_addr . inet_service; }}
-  set known6 {{ type ipv6_addr . inet_service; }}
+  set alive {{ type mark; size 2; flags dynamic, timeout; timeout {lease}ms; }}
+  set uids {{ type uid; }}
+  set uids_all {{ type uid; }}
+  set tcp4 {{ type ipv4_addr . inet_service; }}
+  set tcp6 {{ type ipv6_addr . inet_service; }}
+  set udp4 {{ type ipv4_addr . inet_service; }}
+  set udp6 {{ type ipv6_addr . inet_service; }}
+  set inbound {{ type inet_proto . inet_service; }}
   counter connections {{ }}
+  counter datagrams {{ }}
   counter questions {{ }}
   counter refused {{ }}
-  chain nat_out {{
-    type nat hook output priority -110; policy accept;
-    meta l4proto != tcp accept
-    meta mark & {mask:#x} == {own:#x} accept
-    {from_run} goto nat_run
-  }}
-  chain nat_run {{
-    ip daddr {vip4} ip daddr . tcp dport @known4 counter name connections redirect to :{tcp}
-    ip6 daddr {vip6} ip6 daddr . tcp dport @known6 counter name connections redirect to :{tcp}
-    tcp dport 53 counter name questions redirect to :{dns}
-    ip daddr {vip4} counter name refused accept
-    ip6 daddr {vip6} counter name refused accept
-    tcp dport 22 accept
-    ip daddr . tcp dport @known4 counter name connections redirect to :{tcp}
-    ip6 daddr . tcp dport @known6 counter name connections redirect to :{tcp}
-  }}
-  chain route_out {{
-    type route hook output priority mangle; policy accept;
-    meta l4proto != udp accept
-    udp dport != 53 accept
-    meta mark & {mask:#x} == {own:#x} accept
-    ct direction reply accept
-    fib daddr type {{ broadcast, multicast, anycast }} accept
-    {from_run} counter name questions meta mark set meta mark & {keep:#x} | {captured:#x}
-  }}
-  chain pre {{
-    type filter hook prerouting priority mangle; policy accept;
-    iif lo meta mark & {mask:#x} == {captured:#x} udp dport 53 tproxy to :{dns} accept
-  }}
-}}
+  counter arrived {{ }}
+{chains}}}
 "
         )
     }
-}
 
-/// How the rules of [`Ruleset::table`] start.
-const RULES: [&str; 9] = ["meta ", "socket ", "ip ", "ip6 ", "tcp ", "udp ", "ct ", "fib ", "iif "];
+    /// Connections: redirected, which conntrack undoes for the application.
+    fn tcp(&self) -> String {
+        let (own, alive) = (self.own(), self.alive());
+        let (vip4, vip6) = self.vips();
+        let (tcp, dns) = (self.config.tcp_port, self.config.dns_port);
+        let take = |family: &str, set: &str| {
+            let redirect = format!("counter name connections redirect to :{tcp}");
+            format!("{family} daddr . tcp dport @{set} {redirect}")
+        };
+        let (take4, take6) = (take("ip", "tcp4"), take("ip6", "tcp6"));
+        format!(
+            "  chain tcp_out {{
+    type nat hook output priority -110; policy accept;
+    meta l4proto != tcp accept
+    {own} accept
+{alive}    jump tcp_scopes
+  }}
+  chain tcp_scopes {{
+  }}
+  chain tcp_mesh {{
+    ip daddr {vip4} {take4}
+    ip6 daddr {vip6} {take6}
+    tcp dport 53 counter name questions redirect to :{dns}
+    ip daddr {vip4} counter name refused accept
+    ip6 daddr {vip6} counter name refused accept
+    jump excluded
+    {take4}
+    {take6}
+  }}
+  chain tcp_all {{
+    jump tcp_mesh
+    jump never
+    meta l4proto tcp counter name connections redirect to :{tcp}
+  }}
+"
+        )
+    }
 
-/// Adds and takes out known destinations.
-pub(super) fn change(change: &Change) -> String {
-    let mut text = String::new();
-    for (verb, addresses) in [("add", &change.added), ("delete", &change.removed)] {
-        for (set, is_v4) in [("known4", true), ("known6", false)] {
-            let elements: Vec<String> =
-                addresses.iter().filter(|place| is_tcp(place, is_v4)).map(element).collect();
-            if !elements.is_empty() {
-                let elements = elements.join(", ");
-                text.push_str(&format!("{verb} element inet meshd {set} {{ {elements} }}\n"));
-            }
+    /// Datagrams: marked, routed to loopback and taken there with their destination as it was,
+    /// because a redirected datagram leaves a NAT entry that would also catch our own from that
+    /// port. Answers of a server are let go, or they would come back to it for ever.
+    fn udp(&self) -> String {
+        let (own, alive) = (self.own(), self.alive());
+        let (vip4, vip6) = self.vips();
+        let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
+        let (port, keep) = (self.config.udp_port, !mask);
+        format!(
+            "  chain udp_out {{
+    type route hook output priority mangle; policy accept;
+    meta l4proto != udp accept
+    {own} goto own
+{alive}    ct direction reply accept
+    jump udp_scopes
+  }}
+  chain own {{
+    ip daddr 127.0.0.1 udp dport {port} update @alive {{ meta mark & 0 }} drop
+  }}
+  chain udp_scopes {{
+  }}
+  chain udp_mesh {{
+    ip daddr {vip4} ip daddr . udp dport @udp4 goto take
+    ip6 daddr {vip6} ip6 daddr . udp dport @udp6 goto take
+    udp dport 53 goto question
+    ip daddr {vip4} counter name refused accept
+    ip6 daddr {vip6} counter name refused accept
+    jump excluded
+    ip daddr . udp dport @udp4 goto take
+    ip6 daddr . udp dport @udp6 goto take
+  }}
+  chain udp_all {{
+    jump udp_mesh
+    jump never
+    goto take
+  }}
+  chain question {{
+    fib daddr type {{ broadcast, multicast, anycast }} accept
+    counter name questions meta mark set meta mark & {keep:#x} | {captured:#x} accept
+  }}
+  chain take {{
+    counter name datagrams meta mark set meta mark & {keep:#x} | {captured:#x} accept
+  }}
+"
+        )
+    }
+
+    fn shared(&self) -> String {
+        let excluded: String =
+            self.excluded().iter().map(|rule| format!("    {rule} accept\n")).collect();
+        let (never4, never6) = (NEVER4.join(", "), NEVER6.join(", "));
+        format!(
+            "  chain excluded {{
+{excluded}  }}
+  chain never {{
+    ip daddr {{ {never4} }} accept
+    ip6 daddr {{ {never6} }} accept
+    fib daddr type {{ broadcast, multicast, anycast }} accept
+  }}
+"
+        )
+    }
+
+    /// What arrives over loopback because we marked it, and from outside at a service's port.
+    fn arriving(&self) -> String {
+        let (own, alive) = (self.own(), self.alive());
+        let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
+        let (dns, udp) = (self.config.dns_port, self.config.udp_port);
+        let (in_tcp, in_udp) = (self.config.inbound_tcp_port, self.config.inbound_udp_port);
+        format!(
+            "  chain pre {{
+    type filter hook prerouting priority mangle; policy accept;
+    iif lo meta mark & {mask:#x} == {captured:#x} goto taken
+    meta l4proto . th dport @inbound goto inbound
+  }}
+  chain taken {{
+    udp dport 53 tproxy to :{dns} accept
+    meta l4proto udp tproxy to :{udp} accept
+    meta l4proto udp reject
+  }}
+  chain inbound {{
+    {own} accept
+{alive}    ct direction reply accept
+    fib daddr type != local accept
+    ct state new counter name arrived
+    meta l4proto tcp tproxy to :{in_tcp} accept
+    meta l4proto udp tproxy to :{in_udp} accept
+  }}
+"
+        )
+    }
+
+    fn own(&self) -> String {
+        let (mask, own) = (self.config.mark_mask, self.config.mark_own);
+        format!("meta mark & {mask:#x} == {own:#x}")
+    }
+
+    /// The rule that lets everything pass once the lease is over.
+    fn alive(&self) -> &'static str {
+        match self.config.fail_mode {
+            FailMode::Open => "    meta mark & 0 != @alive accept\n",
+            FailMode::Closed => "",
         }
     }
-    text
-}
 
-fn is_tcp(place: &Place, is_v4: bool) -> bool {
-    place.transport == Transport::Tcp && place.address.is_ipv4() == is_v4
-}
+    fn vips(&self) -> (String, String) {
+        let (vip4, vip6) = (self.config.vip4, self.config.vip6);
+        (format!("{}/{}", vip4.base, vip4.prefix), format!("{}/{}", vip6.base, vip6.prefix))
+    }
 
-fn element(place: &Place) -> String {
-    format!("{} . {}", place.address.ip(), place.address.port())
-}
-
-/// Reads `list counters`.
-pub(super) fn counters(listing: &str) -> Counters {
-    let packets = |name: &str| {
-        let (_, after) = listing.split_once(&format!("counter {name} {{"))?;
-        let (_, after) = after.split_once("packets ")?;
-        after.split_whitespace().next()?.parse().ok()
-    };
-    Counters {
-        connections: packets("connections").unwrap_or(0),
-        questions: packets("questions").unwrap_or(0),
-        refused: packets("refused").unwrap_or(0),
+    /// Matches of what the user excluded.
+    fn excluded(&self) -> Vec<String> {
+        let exclude = &self.config.exclude;
+        let excluded = |transport| {
+            let of_it = exclude.ports.iter().filter(move |range| range.transport == transport);
+            of_it.map(|range| ports(range.first, range.last))
+        };
+        let nets = |is_v4| {
+            let of_it = exclude.cidrs.iter().filter(move |(ip, _)| ip.is_ipv4() == is_v4);
+            of_it.map(|(ip, length)| network(*ip, *length))
+        };
+        let tcp = [format!("{SSH}")].into_iter().chain(excluded(Transport::Tcp));
+        let interfaces = exclude.interfaces.iter().map(|name| format!("\"{name}\""));
+        let uids = exclude.uids.iter().map(ToString::to_string);
+        let matches = [
+            ("tcp dport", list(tcp)),
+            ("udp dport", list(excluded(Transport::Udp))),
+            ("ip daddr", list(nets(true))),
+            ("ip6 daddr", list(nets(false))),
+            ("oifname", list(interfaces)),
+            ("meta skuid", list(uids)),
+        ];
+        let matches = matches.into_iter().filter_map(|(what, set)| Some((what, set?)));
+        matches.map(|(what, set)| format!("{what} {{ {set} }}")).collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn ports(first: u16, last: u16) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
 
-    #[test]
-    fn a_change_is_one_command_per_set() {
-        let at = |text: &str| Place::tcp(text.parse().unwrap());
-        let added = vec![at("10.0.0.1:80"), at("[fd00::1]:80"), at("10.0.0.2:81")];
-        let removed = vec![at("10.0.0.3:82")];
-        let text = change(&Change { added, removed, ..Change::default() });
-        assert_eq!(
-            text,
-            "add element inet meshd known4 { 10.0.0.1 . 80, 10.0.0.2 . 81 }\n\
-             add element inet meshd known6 { fd00::1 . 80 }\n\
-             delete element inet meshd known4 { 10.0.0.3 . 82 }\n"
-        );
+/// nft wants no host bits.
+pub(in crate::capture) fn network(ip: IpAddr, length: u8) -> String {
+    let length = u32::from(length);
+    match ip {
+        IpAddr::V4(ip) => {
+            let kept = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+            format!("{}/{length}", std::net::Ipv4Addr::from_bits(ip.to_bits() & kept))
+        }
+        IpAddr::V6(ip) => {
+            let kept = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+            format!("{}/{length}", std::net::Ipv6Addr::from_bits(ip.to_bits() & kept))
+        }
     }
+}
 
-    #[test]
-    fn counters_are_read_by_name() {
-        let listing = "table inet meshd {\n\tcounter connections {\n\t\tpackets 7 bytes 420\n\t}\n\
-                       \tcounter refused {\n\t\tpackets 2 bytes 120\n\t}\n}\n";
-        let counters = counters(listing);
-        assert_eq!((counters.connections, counters.questions, counters.refused), (7, 0, 2));
-    }
+/// `None`: nft knows no empty set.
+fn list(items: impl Iterator<Item = String>) -> Option<String> {
+    let items: Vec<String> = items.collect();
+    (!items.is_empty()).then(|| items.join(", "))
 }

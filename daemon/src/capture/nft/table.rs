@@ -1,0 +1,127 @@
+//! Our table in one network namespace, equal to what it was last told.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+
+use super::super::cgroup::Mount;
+use super::super::plan::{self, Targets};
+use super::super::{Counters, host};
+use super::child::Child;
+use super::heartbeat::Heartbeat;
+use super::ruleset::{Ruleset, TABLE};
+use super::scopes::{Home, Scopes};
+use super::{elements, once};
+use crate::config::{self, FailMode};
+
+#[derive(Debug)]
+pub(in crate::capture) struct Table {
+    config: config::Capture,
+    program: PathBuf,
+    /// `None`: meshd's own namespace.
+    netns: Option<OwnedFd>,
+    child: Child,
+    heartbeat: Option<Heartbeat>,
+    scopes: Scopes,
+    targets: Targets,
+}
+
+impl Table {
+    /// Loads the table, whole, for `targets`. Must be called on the main thread: the table's
+    /// owner ends with the thread that started it.
+    pub(in crate::capture) async fn load(
+        config: &config::Capture,
+        netns: Option<OwnedFd>,
+        home: Home,
+        targets: &Targets,
+    ) -> io::Result<Self> {
+        let program = host::program("nft").ok_or(io::ErrorKind::NotFound)?;
+        let scopes = Scopes::new(Mount::find()?, &config.exclude.cgroups, home);
+        let child = Child::start(&program, netns.as_ref().map(|netns| netns.as_fd()))?;
+        let config = config.clone();
+        let (heartbeat, targets) = (None, targets.clone());
+        let mut table = Self { config, program, netns, child, heartbeat, scopes, targets };
+        table.fill().await?;
+        table.keep_alive()?;
+        Ok(table)
+    }
+
+    /// Replaces the table with a new one for the same targets.
+    async fn fill(&mut self) -> io::Result<()> {
+        self.scopes.forget();
+        let plan = self.scopes.plan(&self.targets);
+        let change = plan::difference(&Targets::default(), &self.targets);
+        let text = Ruleset::new(&self.config).text() + &elements::change(&change) + &plan.text;
+        self.child.replace(&text).await?;
+        self.scopes.applied(plan);
+        Ok(())
+    }
+
+    fn keep_alive(&mut self) -> io::Result<()> {
+        if self.config.fail_mode == FailMode::Open {
+            let netns = self.netns.as_ref().map(|netns| netns.as_fd());
+            self.heartbeat = Some(Heartbeat::start(&self.config, netns)?);
+        }
+        Ok(())
+    }
+
+    pub(in crate::capture) async fn update(&mut self, targets: &Targets) -> io::Result<()> {
+        let change = plan::difference(&self.targets, targets);
+        let plan = self.scopes.plan(targets);
+        let text = elements::change(&change) + &plan.text;
+        self.targets = targets.clone();
+        if text.is_empty() {
+            return Ok(());
+        }
+        match self.child.load(&text).await {
+            Ok(()) => self.scopes.applied(plan),
+            // A cgroup may vanish between here and there: then all of it again, without that one.
+            Err(error) => {
+                tracing::debug!(%error, "the nft table is filled anew");
+                self.fill().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the table still captures, and loads it again where not. Says what was
+    /// wrong.
+    pub(in crate::capture) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
+        if self.child.has_ended() {
+            self.child =
+                Child::start(&self.program, self.netns.as_ref().map(|netns| netns.as_fd()))?;
+            self.fill().await?;
+            return Ok(Some("the process that owns the nft table was killed"));
+        }
+        let unheard = self.heartbeat.as_ref().is_some_and(|heartbeat| !heartbeat.is_heard());
+        if (unheard || self.config.fail_mode == FailMode::Closed) && !self.child.is_whole().await {
+            self.fill().await?;
+            return Ok(Some("the nft table was gone"));
+        }
+        if self.scopes.is_outdated() {
+            let targets = self.targets.clone();
+            self.update(&targets).await?;
+        }
+        Ok(None)
+    }
+
+    pub(in crate::capture) async fn counters(&mut self) -> Counters {
+        let listing = self.child.ask(&format!("list counters table inet {TABLE}")).await;
+        elements::counters(&listing.unwrap_or_default())
+    }
+
+    /// Every rule in force, as nft prints it.
+    pub(in crate::capture) async fn listing(&self) -> io::Result<String> {
+        let netns = self.netns.as_ref().map(|netns| netns.as_fd());
+        once::list(&self.program, &format!("list table inet {TABLE}"), netns).await
+    }
+
+    /// An owned table goes with its owner; another has to be deleted first.
+    pub(in crate::capture) async fn remove(mut self) -> io::Result<()> {
+        drop(self.heartbeat.take());
+        if self.config.fail_mode == FailMode::Closed {
+            self.child.delete().await?;
+        }
+        self.child.end().await
+    }
+}
