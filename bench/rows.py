@@ -1,9 +1,11 @@
 """The proxies measured: how each is started, and how a client reaches the backend through it."""
+import contextlib
 import glob
 import json
 import os
 import shutil
 import subprocess
+import time
 import urllib.request
 
 from proc import Process, listens, wait_for
@@ -13,12 +15,18 @@ VENV = os.environ.get("MESH_BENCH_VENV") or os.path.expanduser("~/.cache/mesh-be
 
 
 class Row:
-    """One line of the table. A plain proxy listens at 10080 (HTTP) and 10120 (TCP)."""
+    """One line of the table. A plain proxy listens at 10080 (HTTP), 10120 and 10121 (TCP).
 
-    name, http, bulk, process = "", ("127.0.0.1", 10080), ("127.0.0.1", 10120), None
+    An attribute named as a load says where its client goes; None: not measured here."""
+
+    name, process = "", None
+    http, bulk, connect = ("127.0.0.1", 10080), ("127.0.0.1", 10120), ("127.0.0.1", 10121)
+    take = aside = datagrams = loss = attach = None
+    # Where captured connections are delivered: the server of `take` listens there, ahead of the proxy.
+    listener = 15001
 
     def __init__(self, bench):
-        self.bench = bench
+        self.bench, self.costs = bench, {}
 
     def available(self):
         return True
@@ -36,7 +44,8 @@ class Row:
         wait_for(f"{self.name} listens", lambda: listens(10080))
 
     def stop(self):
-        self.process.stop()
+        if self.process:
+            self.process.stop()
         self.process = None
 
     def pids(self):
@@ -46,7 +55,8 @@ class Row:
 class Direct(Row):
     """No proxy: what the load generator and the backend can do."""
 
-    name, http, bulk = "direct", ("127.0.0.1", 9080), ("127.0.0.1", 9201)
+    name, http, bulk, connect = "direct", ("127.0.0.1", 9080), ("127.0.0.1", 9201), ("127.0.0.1", 9301)
+    take, datagrams = ("127.0.0.1", 15001), ("127.0.0.1", 9300)
 
     def start(self):
         pass
@@ -71,11 +81,34 @@ class Haproxy(Row):
 class HaproxySplice(Haproxy):
     """Its splice(2) mode: the mark for bulk transfers."""
 
-    name, http, bulk = "haproxy-splice", None, ("127.0.0.1", 10122)
+    name, http, bulk, connect = "haproxy-splice", None, ("127.0.0.1", 10122), None
+
+
+class HaproxyRedirect(Haproxy):
+    """Plain interception: one REDIRECT rule of iptables leads into it."""
+
+    name, http, bulk, connect, take = "haproxy-redirect", None, None, ("127.0.0.1", 9401), ("127.0.0.1", 9402)
+    rules = (9401, 10121), (9402, 15001)
+
+    def available(self):
+        return super().available() and shutil.which("iptables") is not None
+
+    def iptables(self, change):
+        for port, to in self.rules:
+            subprocess.run(["iptables", "-w", "-t", "nat", change, "OUTPUT", "-p", "tcp", "-d", "127.0.0.1", "--dport",
+                            str(port), "-j", "REDIRECT", "--to-ports", str(to)], check=True)
+
+    def start(self):
+        self.iptables("-A")
+        super().start()
+
+    def stop(self):
+        super().stop()
+        self.iptables("-D")
 
 
 class Nginx(Row):
-    name = "nginx"
+    name, connect, datagrams, loss = "nginx", None, ("127.0.0.1", 10130), True
 
     def available(self):
         return os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -88,7 +121,7 @@ class Nginx(Row):
 
 
 class Envoy(Row):
-    name = "envoy"
+    name, connect = "envoy", None
 
     def binary(self):
         found = glob.glob(f"{VENV}/lib/python3*/site-packages/envoy/_bin/envoy")
@@ -110,6 +143,9 @@ class Meshd(Row):
     program under `meshctl run`. It dials the service's IPv4 address, since the peers are dialled by IPv4."""
 
     name, backend = "meshd", "ebpf"
+    aside, loss, attach = ("127.0.0.1", 15001), True, True
+    # Nobody answers at 9399: `take` listens in meshd's place.
+    services = {"web": "http:9080", "bulk": "tcp:9201", "one": "tcp:9301", "echo": "udp:9300", "taken": "tcp:9399"}
 
     def version(self):
         return first_line(f"{self.bench.programs}/meshd", "--version")
@@ -142,13 +178,62 @@ class Meshd(Row):
         shutil.rmtree(f"{self.bench.run}/{self.name}", ignore_errors=True)
         self.process = Process(self.argv(), self.bench.proxy_cpu, f"{self.bench.run}/{self.name}.log")
         wait_for("meshd is ready", ready, 20)
-        self.meshctl("register", "web", "--port", "http:9080")
-        self.meshctl("register", "bulk", "--port", "tcp:9201")
-        self.http, self.bulk = self.address("web"), self.address("bulk")
+        for service, port in self.services.items():
+            self.meshctl("register", service, "--port", port)
+        self.http, self.bulk, self.connect, self.datagrams, self.take = map(self.address, self.services)
+
+
+    def attach_all(self, count):
+        """Makes `count` empty cgroups workloads by one gRPC call each, one after another on one connection. Seconds
+        it took, and how many were refused. curl is the client: starting meshctl 1,000 times would be measured too."""
+        with workloads(f"mesh-bench-{os.getpid()}-work.slice", count) as names:
+            calls = [self.grpc_call(f"{self.bench.run}/{n}.call", name) for n, name in enumerate(names)]
+            with open(f"{self.bench.run}/calls", "w") as file:
+                file.write("\nnext\n".join(calls))
+            argv = ["curl", "-sS", "--http2-prior-knowledge", "-K", file.name]
+            begun = time.monotonic()
+            done = subprocess.run(argv, check=True, capture_output=True, text=True)
+            took = time.monotonic() - begun
+        return took, count - done.stdout.count("grpc-status: 0")
+
+    def grpc_call(self, file, cgroup):
+        """One request in curl's own notation: AttachRequest{subject {cgroup}}."""
+        subject = b"\x32" + varint(len(cgroup)) + cgroup.encode()
+        message = b"\x0a" + varint(len(subject)) + subject
+        with open(file, "wb") as body:
+            body.write(b"\0" + len(message).to_bytes(4, "big") + message)
+        return "\n".join([f'unix-socket = "{self.bench.run}/{self.name}/sock"', f'data-binary = "@{file}"',
+                          'url = "http://meshd/mesh.v1.AttachService/Attach"', 'dump-header = "-"',
+                          'output = "/dev/null"', 'header = "content-type: application/grpc"', 'header = "te: trailers"'])
 
 
 class MeshdNft(Meshd):
     name, backend = "meshd-nft", "nft"
+
+
+class MeshdIptables(Meshd):
+    name, backend = "meshd-iptables", "iptables"
+
+
+@contextlib.contextmanager
+def workloads(slice_name, count):
+    """Empty cgroups, named below the cgroup2 mount."""
+    with open("/proc/self/mountinfo") as mounts:
+        mount = next(line.split()[4] for line in mounts if " - cgroup2 " in line)
+    names = [f"{slice_name}/w{n}" for n in range(count)]
+    try:
+        for name in names:
+            os.makedirs(f"{mount}/{name}")
+        yield names
+    finally:
+        for name in [*names, slice_name]:
+            with contextlib.suppress(OSError):
+                os.rmdir(f"{mount}/{name}")
+
+
+def varint(number):
+    """As protobuf writes a length below 16,384."""
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128, number >> 7])
 
 
 def ready():
@@ -165,4 +250,4 @@ def first_line(*argv):
     return lines[0].strip().removeprefix(str(argv[0])).strip()
 
 
-ROWS = [Direct, Haproxy, HaproxySplice, Nginx, Envoy, Meshd, MeshdNft]
+ROWS = [Direct, Haproxy, HaproxySplice, HaproxyRedirect, Nginx, Envoy, Meshd, MeshdNft, MeshdIptables]

@@ -8,17 +8,17 @@ import contextlib
 import ctypes
 import json
 import os
-import re
 import resource
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.dont_write_bytecode = True
-from proc import TICK, Process, busy_ticks, cpu_ns, listens, pinned, resident_kib, wait_for
+import loads
+from proc import TICK, Process, busy_ticks, cpu_ns, listens, resident_kib, wait_for
+from report import tables
 from rows import HERE, ROWS
 
 SETTINGS = {"net/ipv4/ip_local_port_range": "20000 65000", "net/ipv4/tcp_tw_reuse": "1",
@@ -31,6 +31,8 @@ class Bench:
     def __init__(self, args, run):
         self.args, self.run, self.programs = args, run, os.path.abspath(args.programs)
         self.proxy_cpu, self.load_cpu = 0, os.cpu_count() - 1
+        self.load, self.echo = f"{run}/load", ("127.0.0.1", 9300)
+        subprocess.run(["cc", "-O2", "-o", self.load, f"{HERE}/load.c"], check=True)
 
     def conf(self, name):
         """A configuration with its placeholders filled in."""
@@ -51,58 +53,23 @@ class Bench:
         for key, value in SETTINGS.items():
             with contextlib.suppress(OSError), open(f"/proc/sys/{key}", "w") as file:
                 file.write(value)
-        started = [Process(["nginx", "-c", self.conf("backend.conf")], self.load_cpu, f"{self.run}/backend.log"),
-                   Process(["iperf3", "-s", "-p", "9201"], self.load_cpu, f"{self.run}/iperf3.log")]
+        backends = {"nginx": ["nginx", "-c", self.conf("backend.conf")], "iperf3": ["iperf3", "-s", "-p", "9201"],
+                    "answer": [self.load, "answer", "9301"], "echo": [self.load, "echo", str(self.echo[1])]}
+        started = [Process(argv, self.load_cpu, f"{self.run}/backend-{name}.log") for name, argv in backends.items()]
         try:
-            wait_for("the backends listen", lambda: listens(9080) and listens(9201))
+            wait_for("the backends listen", lambda: all(map(listens, (9080, 9201, 9301))))
             yield started
         finally:
             for process in started:
                 process.stop()
 
 
-def milliseconds(text):
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
-
-
-def load_http(bench, row, seconds):
-    """wrk, one thread, 64 kept-alive connections, 1 KiB answers."""
-    host, port = row.http
-    argv = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", "--timeout", "5s", "-H", "Host: web.mesh",
-            f"http://{host}:{port}/1k"]
-    out = client(bench, row, argv, seconds)
-    done = re.search(r"(\d+) requests in ([\d.]+\w+),", out)
-    if not done:
-        raise RuntimeError(out[-400:])
-    latency = dict(re.findall(r"^\s+(50|99)%\s+(\S+)", out, re.M))
-    failed = sum(map(int, re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", out)))
-    return {"n": int(done[1]), "rate": int(done[1]) / milliseconds(done[2]) * 1e3, "failed": failed,
-            "p50_ms": milliseconds(latency["50"]), "p99_ms": milliseconds(latency["99"])}
-
-
-def load_bulk(bench, row, seconds):
-    """iperf3, one stream towards the server."""
-    host, port = row.bulk
-    out = client(bench, row, ["iperf3", "-c", host, "-p", str(port), "-t", str(seconds), "-J"], seconds)
-    received = json.loads(out)["end"]["sum_received"]
-    return {"n": received["bytes"] / 2**30, "rate": received["bits_per_second"] / 1e9, "failed": 0}
-
-
-def client(bench, row, argv, seconds):
-    done = subprocess.run(pinned(bench.load_cpu, row.client(argv)), capture_output=True, text=True,
-                          timeout=seconds + 20)
-    return done.stdout + (done.stderr if done.returncode else "")
-
-
-SCENARIOS = {"http": (load_http, "http"), "bulk": (load_bulk, "bulk")}
-
-
 def sample(bench, row, load, backends):
     """One row under one load: cost per unit from the scheduler's own figures."""
-    row.start()
     try:
-        load(bench, row, 1)  # warm: pools filled, pages touched
+        row.start()
+        if load is not loads.attach:
+            load(bench, row, 1)  # warm: pools filled, pages touched
         proxy, others = row.pids(), [pid for process in backends for pid in process.pids()]
 
         def counters():
@@ -114,12 +81,14 @@ def sample(bench, row, load, backends):
         result = load(bench, row, bench.args.seconds)
         after = counters()
         wall, spent, served, busy, loading = (b - a for a, b in zip(before, after))
-        result["cost"] = spent / 1e3 / result["n"]  # µs of CPU per request, or per GiB
+        result.setdefault("cost", spent / 1e3 / result["n"])  # µs of CPU per request, or per GiB
         result["proxy_cpu"] = spent / 1e9 / wall
         result["foreign_cpu"] = busy / TICK / wall - (spent + served) / 1e9 / wall - loading / wall
         return result
     finally:
         row.stop()
+        # What iptables leaves even without a rule: chains that make every later packet dearer.
+        subprocess.run(["nft", "flush", "ruleset"], check=True)
 
 
 def quiet_sample(bench, row, load, backends):
@@ -140,8 +109,8 @@ def quiet_sample(bench, row, load, backends):
 
 def idle_memory(bench, row):
     """MiB resident after two quiet seconds."""
-    row.start()
     try:
+        row.start()
         time.sleep(2)
         return resident_kib(row.pids()) / 1024
     finally:
@@ -153,58 +122,31 @@ def measure(bench, rows, backends, write):
     for repetition in range(bench.args.repetitions):
         turn = repetition % len(rows)
         for scenario in bench.args.scenarios.split(","):
-            load, target = SCENARIOS[scenario]
             for row in rows[turn:] + rows[:turn]:
-                if getattr(row, target) is None:
+                if getattr(row, scenario) is None:
                     continue
-                result = quiet_sample(bench, row, load, backends)
+                result = quiet_sample(bench, row, loads.SCENARIOS[scenario], backends)
                 if result is None:
                     continue
                 result.update(row=row.name, scenario=scenario, repetition=repetition)
+                row.costs[scenario] = result["cost"]
                 samples.append(result)
                 write(result)
                 print(f"  {scenario} {row.name:15} {result['rate']:12.1f}/s  {result['cost']:12.2f} µs  "
                       f"proxy {result['proxy_cpu']:.2f}  others {result['foreign_cpu']:.2f}", flush=True)
     for row in rows:
-        if row.name != "direct":
+        if row.name != "direct" and "http" in bench.args.scenarios:
             memory = {"row": row.name, "scenario": "idle", "mib": idle_memory(bench, row)}
             samples.append(memory)
             write(memory)
     return samples
 
 
-def table(samples, versions):
-    """The Markdown table: medians, and the ratio to HAProxy taken within each repetition."""
-    def of(row, scenario, key):
-        return {s["repetition"]: s[key] for s in samples if (s["row"], s["scenario"]) == (row, scenario)}
-
-    def cell(row, scenario, key, scale=1.0, digits=1):
-        values = of(row, scenario, key)
-        return f"{statistics.median(values.values()) * scale:,.{digits}f}" if values else "–"
-
-    def ratio(row, scenario):
-        own, reference = of(row, scenario, "cost"), of("haproxy", scenario, "cost")
-        both = [own[r] / reference[r] for r in own if reference.get(r)]
-        return f"{statistics.median(both):.2f}" if both and row != "direct" else "–"
-
-    lines = ["| | HTTP/1.1 CPU-µs/request | ÷ HAProxy | requests/s | p50 ms | p99 ms | TCP CPU-s/GiB | ÷ HAProxy "
-             "| Gbit/s | idle MiB |", "|---|---|---|---|---|---|---|---|---|---|"]
-    for row in dict.fromkeys(s["row"] for s in samples):
-        idle = next((f"{s['mib']:.1f}" for s in samples if s["row"] == row and s["scenario"] == "idle"), "–")
-        cost = (lambda *a: "–") if row == "direct" else cell
-        lines.append(" | ".join([
-            f"| {row}", cost(row, "http", "cost"), ratio(row, "http"), cell(row, "http", "rate", 1, 0),
-            cell(row, "http", "p50_ms", 1, 2), cell(row, "http", "p99_ms", 1, 2),
-            cost(row, "bulk", "cost", 1e-6, 3), ratio(row, "bulk"), cell(row, "bulk", "rate"), f"{idle} |"]))
-    lines += ["", *(f"- {name}: {version}" for name, version in versions.items() if version)]
-    return "\n".join(lines)
-
-
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--programs", required=True, help="folder of meshd and meshctl")
     parser.add_argument("--rows", default="", help="comma-separated names (default: all)")
-    parser.add_argument("--scenarios", default="http,bulk")
+    parser.add_argument("--scenarios", default=",".join(loads.SCENARIOS))
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="length of one sample")
     parser.add_argument("--max-foreign", type=float, default=0.08, help="CPUs other programs may use during a sample")
@@ -225,7 +167,7 @@ def main():
         os.makedirs(results, exist_ok=True)
         with bench.backends() as backends, open(f"{results}/latest.jsonl", "w", buffering=1) as raw:
             samples = measure(bench, rows, backends, lambda s: raw.write(json.dumps(s) + "\n"))
-        shown = table(samples, versions)
+        shown = tables(samples, versions)
         with open(f"{results}/latest.md", "w") as file:
             file.write(shown + "\n")
         print(f"\n{shown}")
