@@ -2,6 +2,7 @@
 
 pub(crate) mod duration;
 pub(crate) mod help;
+pub(crate) mod subject;
 pub(crate) mod target;
 pub(crate) mod usage;
 
@@ -103,6 +104,8 @@ pub(crate) enum Command {
     Register(command::register::Args),
     Deregister(command::deregister::Args),
     Run(command::run::Args),
+    Attach(command::attach::Args),
+    Detach(command::detach::Args),
     Route(command::route::Args),
     Split(command::split::Args),
     Top(command::top::Args),

@@ -1,12 +1,14 @@
 //! One file per command: its flags, the call it makes, what it shows.
 
 pub(crate) mod apply;
+pub(crate) mod attach;
 pub(crate) mod change;
 pub(crate) mod completion;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod deregister;
 pub(crate) mod describe;
+pub(crate) mod detach;
 pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod env;
@@ -49,6 +51,8 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<Exit, Fail
         Command::Register(args) => block_on(register::run(&args, context)),
         Command::Deregister(args) => block_on(deregister::run(&args, context)),
         Command::Run(args) => run::run(&args, context),
+        Command::Attach(args) => block_on(attach::run(&args, context)),
+        Command::Detach(args) => block_on(detach::run(&args, context)),
         Command::Route(args) => block_on(route::run(&args, context)),
         Command::Split(args) => block_on(split::run(&args, context)),
         Command::Top(args) => block_on(top::run(&args, context)),

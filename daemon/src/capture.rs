@@ -7,10 +7,13 @@
 //! lead nowhere and a table that refuses virtual addresses at once.
 
 mod addresses;
+mod attach;
 mod backend;
 mod callers;
 mod cgroup;
 mod claim;
+mod connections;
+mod container;
 mod diag;
 pub(crate) mod dns;
 mod ebpf;
@@ -18,6 +21,7 @@ mod follow;
 pub(crate) mod gate;
 mod guard;
 mod host;
+mod netns;
 mod nft;
 mod origin;
 mod plan;
@@ -39,8 +43,10 @@ use tracing::{info, warn};
 use crate::config;
 use crate::state::Reader;
 pub(crate) use addresses::{AddressNews, own_addresses};
+pub(crate) use attach::{AttachError, Attachment, Attachments, FindError, Held, Table, Turn};
 use backend::Backend;
 pub(crate) use claim::Claim;
+pub(crate) use connections::open_connections;
 use follow::Follower;
 pub(crate) use gate::{Blueprint, GateId, Role, Tag};
 pub(crate) use origin::{Origin, Origins};
@@ -48,7 +54,7 @@ pub(crate) use preview::{Preview, preview};
 pub(crate) use raw::Raw;
 pub(crate) use rootless::Rootless;
 use routes::{Entry, Tables};
-pub(crate) use runs::{EndedRun, Run, RunError, Runs};
+pub(crate) use runs::{EndedRun, Run, RunError, Runs, Wanted};
 
 /// Why nothing is captured; whatever was installed has been taken back.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 //! not be there; every refusal takes its form in [`error`].
 
 mod answer;
+mod attach;
 mod authorise;
 mod convert;
 mod core;
@@ -24,6 +25,7 @@ mod views;
 
 use std::sync::Arc;
 
+use mesh_proto::v1::attach_service_server::AttachServiceServer;
 use mesh_proto::v1::event_service_server::EventServiceServer;
 use mesh_proto::v1::manifest_service_server::ManifestServiceServer;
 use mesh_proto::v1::metrics_service_server::MetricsServiceServer;
@@ -38,12 +40,13 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
-use crate::capture::{self, Capture, Runs};
+use crate::capture::{self, Attachments, Capture, Runs};
 use crate::config;
 use crate::health::Board;
 use crate::record::Rings;
 use crate::state::{Interner, Published, Store};
 use crate::telemetry::{Rates, Telemetry};
+pub(crate) use attach::follow as follow_attachments;
 use authorise::Gate;
 use core::Core;
 pub(crate) use files::Manifests;
@@ -70,6 +73,7 @@ pub(crate) struct Daemon {
     pub(crate) cgroup: String,
     /// `None` where the host has no cgroup2.
     pub(crate) runs: Option<Runs>,
+    pub(crate) attachments: Arc<Attachments>,
     pub(crate) capture: CaptureSlot,
 }
 
@@ -135,6 +139,7 @@ fn services(core: &Arc<Core>, stop: &CancellationToken) -> Routes {
         .add_service(manifests)
         .add_service(registry)
         .add_service(RunServiceServer::new(run::RunScopes(Arc::clone(core))))
+        .add_service(AttachServiceServer::new(attach::Attaching(Arc::clone(core))))
         .add_service(RecordServiceServer::new(records))
         .add_service(MetricsServiceServer::new(metrics))
         .add_service(EventServiceServer::new(events))

@@ -2,14 +2,18 @@
 //!
 //! **Invariant:** no tokio, no IO, no clock.
 
+mod egress;
 mod endpoint;
 mod name;
 mod place;
 mod protocol;
+mod subject;
 mod workload;
 
+pub(crate) use egress::InvalidEgress;
 pub(crate) use endpoint::{Health, HealthCheck, Probe};
 pub(crate) use name::ServiceName;
 pub(crate) use place::{Place, Transport};
 pub(crate) use protocol::{Compat, Declared};
-pub(crate) use workload::{Egress, Scope, Workload};
+pub(crate) use subject::Subject;
+pub(crate) use workload::{Allowed, AllowedHost, Egress, Scope, Workload};

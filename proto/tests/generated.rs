@@ -9,8 +9,8 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 8] =
-    ["error", "status", "manifest", "registry", "run", "record", "metrics", "event"];
+const PROTOS: [&str; 9] =
+    ["error", "status", "manifest", "registry", "run", "attach", "record", "metrics", "event"];
 
 #[test]
 fn committed_code_is_fresh() {

@@ -12,7 +12,7 @@ pub(crate) const OWN_TIMEOUT: &str = "own-timeout";
 
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
     ("SETUP", &["status", "demo", "completion", "version", "help", "schema", "env"]),
-    ("SERVICES", &["register", "deregister", "run"]),
+    ("SERVICES", &["register", "deregister", "run", "attach", "detach"]),
     ("TRAFFIC", &["route", "split"]),
     ("OBSERVE", &["top", "stat", "trace", "metrics"]),
     (

@@ -13,11 +13,11 @@ pub(crate) struct Target {
 }
 
 /// What `get` knows beside the kinds of manifests.
-const RUN: &[&str] = &["run", "runs"];
+const OTHER: [&[&str]; 2] = [&["run", "runs"], &["attachment", "attachments"]];
 
 /// Every kind as its spellings, the short one first.
 fn spellings() -> impl Iterator<Item = &'static [&'static str]> {
-    Kind::ALL.into_iter().map(Kind::aliases).chain([RUN])
+    Kind::ALL.into_iter().map(Kind::aliases).chain(OTHER)
 }
 
 /// Every short kind, for completion and error messages.

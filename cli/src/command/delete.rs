@@ -33,6 +33,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     if targets.iter().any(|(kind, _)| *kind == "run") {
         return Err(Failure::usage("a run is not deleted: it ends with its last process"));
     }
+    if targets.iter().any(|(kind, _)| *kind == "attachment") {
+        return Err(Failure::usage("an attachment is not deleted: meshctl detach lets it go"));
+    }
     let client = context.client().await?;
     let mut whole = ChangeResponse::default();
     for (kind, name) in targets {

@@ -61,6 +61,7 @@ async fn described(object: &Object, client: &Client, context: &Context) -> Resul
             Ok(service(object, &routes, context) + &events(object, client).await?)
         }
         "run" => Ok(run_text(object)),
+        "attachment" => Ok(attachment_text(object)),
         _ => Ok(route(object)),
     }
 }
@@ -263,5 +264,17 @@ fn run_text(object: &Object) -> String {
     text += &line("Uid", &object.count("/status/uid").to_string());
     text += &line("Pids", &pids.collect::<Vec<_>>().join(" "));
     text += &line("Command", &command.collect::<Vec<_>>().join(" "));
+    text
+}
+
+fn attachment_text(object: &Object) -> String {
+    let pids = object.list("/status/pids").iter().map(ToString::to_string);
+    let mut text = line("Attachment", object.name());
+    text += &line("As", object.text("/spec/as"));
+    text += &line("State", object.text("/status/state"));
+    text += &line("Egress", object.text("/spec/allowEgress"));
+    text += &line("Cgroup", object.text("/status/cgroup"));
+    text += &line("Uid", &object.count("/status/uid").to_string());
+    text += &line("Pids", &pids.collect::<Vec<_>>().join(" "));
     text
 }

@@ -12,7 +12,7 @@ use crate::output::paint::Tone;
 use crate::output::table::{Cell, Table, left, right};
 use crate::output::{Answer, Human, Output, number};
 
-/// Show objects: services, routes, runs
+/// Show objects: services, routes, runs, attachments
 #[derive(clap::Args)]
 #[command(
     visible_alias = "ls",
@@ -71,6 +71,7 @@ fn list_kind(kind: &str) -> &'static str {
         "route" => "HTTPRouteList",
         "tcproute" => "TCPRouteList",
         "run" => "RunList",
+        "attachment" => "AttachmentList",
         _ => "List",
     }
 }
@@ -88,6 +89,7 @@ fn tables(objects: &[Object], output: &Output) -> String {
     let table = |kind: &String| match kind.as_str() {
         "service" => services(&of_kind(kind), output.is_wide()),
         "run" => runs(&of_kind(kind)),
+        "attachment" => attachments(&of_kind(kind)),
         _ => routes(&of_kind(kind)),
     };
     let rendered: Vec<_> = kinds.iter().map(|kind| output.render(&table(kind))).collect();
@@ -244,6 +246,30 @@ fn runs(objects: &[&Object]) -> Table {
             object.list("/status/pids").len().to_string().into(),
             object.text("/status/cgroup").into(),
             command.collect::<Vec<_>>().join(" ").into(),
+        ]);
+    }
+    table
+}
+
+fn attachments(objects: &[&Object]) -> Table {
+    let mut table = Table::new([
+        left("NAME"),
+        left("AS"),
+        left("STATE"),
+        left("EGRESS"),
+        right("PIDS"),
+        left("CGROUP"),
+    ]);
+    for object in objects {
+        let state = object.text("/status/state");
+        let tone = if state == "present" { Tone::Plain } else { Tone::Warn };
+        table.push(vec![
+            object.name().into(),
+            or_dash(object.text("/spec/as")).into(),
+            Cell::toned(state.to_owned(), tone),
+            object.text("/spec/allowEgress").into(),
+            object.list("/status/pids").len().to_string().into(),
+            or_dash(object.text("/status/cgroup")).into(),
         ]);
     }
     table

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use mesh_proto::codes;
-use mesh_proto::v1::{GetRequest, ListRunsRequest, Run};
+use mesh_proto::v1::{Attachment, GetRequest, ListAttachmentsRequest, ListRunsRequest, Run};
 use serde_json::{Value, json};
 
 use crate::args::target;
@@ -76,16 +76,25 @@ pub(crate) async fn fetch(
     kind: &str,
     name: Option<&str>,
 ) -> Result<Vec<Object>, Failure> {
-    let objects = if kind == "run" {
-        runs(client).await?
-    } else {
-        declared(client, context, kind, name).await?
-    };
+    let objects = listed(client, context, kind, name).await?;
     let Some(name) = name else {
         return Ok(objects);
     };
     let found: Vec<_> = objects.into_iter().filter(|object| object.name() == name).collect();
     if found.is_empty() { Err(missing(client, context, kind, name).await) } else { Ok(found) }
+}
+
+async fn listed(
+    client: &Client,
+    context: &Context,
+    kind: &str,
+    name: Option<&str>,
+) -> Result<Vec<Object>, Failure> {
+    match kind {
+        "run" => runs(client).await,
+        "attachment" => attachments(client).await,
+        _ => declared(client, context, kind, name).await,
+    }
 }
 
 async fn declared(
@@ -118,6 +127,23 @@ fn run_object(run: &Run) -> Object {
     }))
 }
 
+async fn attachments(client: &Client) -> Result<Vec<Object>, Failure> {
+    let response = client.call(client.attachments().list(ListAttachmentsRequest {})).await?;
+    Ok(response.attachments.iter().map(attachment_object).collect())
+}
+
+fn attachment_object(attachment: &Attachment) -> Object {
+    let Attachment { name, r#as, uid, allow_egress, cgroup, pids, present } = attachment;
+    let state = if *present { "present" } else { "absent" };
+    Object(json!({
+        "apiVersion": "mesh/v1",
+        "kind": "Attachment",
+        "metadata": {"name": name},
+        "spec": {"as": r#as, "allowEgress": allow_egress},
+        "status": {"state": state, "cgroup": cgroup, "pids": pids, "uid": uid},
+    }))
+}
+
 async fn missing(client: &Client, context: &Context, kind: &str, name: &str) -> Failure {
     let code = match kind {
         "service" => &codes::SERVICE_NOT_FOUND,
@@ -125,12 +151,7 @@ async fn missing(client: &Client, context: &Context, kind: &str, name: &str) -> 
         _ => &codes::OBJECT_NOT_FOUND,
     };
     let failure = Failure::new(code, format!("no {kind} \"{name}\""));
-    let others = if kind == "run" {
-        runs(client).await
-    } else {
-        declared(client, context, kind, None).await
-    };
-    let others = others.unwrap_or_default();
+    let others = listed(client, context, kind, None).await.unwrap_or_default();
     let failure = match did_you_mean(name, others.iter().map(Object::name)) {
         Some(guess) => failure.why(guess),
         None => failure.why(format!("{} of this kind exist", others.len())),

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Service the command acts as [default: none, an ephemeral name]
     #[arg(long = "as", value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
     service: Option<String>,
+    /// What it may reach beside the mesh: hosts, *.suffixes, networks, each with an optional :PORT
+    #[arg(long, value_name = "any|mesh|LIST", default_value = "any")]
+    allow_egress: String,
     /// File of NAME=VALUE lines for the command's environment (repeatable)
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
@@ -47,7 +50,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let environment = environment(&args.env_file).map_err(failed)?;
     let words = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     // The runtime ends here: between it and exec there are no threads and no open sockets.
-    let run = block_on(start(args.service.clone().unwrap_or_default(), words, context));
+    let request = StartRunRequest {
+        r#as: args.service.clone().unwrap_or_default(),
+        namespace: context.namespace.clone(),
+        command: words,
+        allow_egress: args.allow_egress.clone(),
+    };
+    let run = block_on(start(request, context));
     let run = run.map_err(failed)?;
     context.detail(|| described(&run));
     Err(become_command(args, environment, &context.socket))
@@ -55,12 +64,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 /// Asks meshd to move this process into a scope of its own.
 pub(crate) async fn start(
-    service: String,
-    command: Vec<String>,
+    request: StartRunRequest,
     context: &Context,
 ) -> Result<StartRunResponse, Failure> {
     let client = context.client().await?;
-    let request = StartRunRequest { r#as: service, namespace: context.namespace.clone(), command };
     client.call(client.runs().start_run(request)).await
 }
 

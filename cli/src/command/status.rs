@@ -68,8 +68,12 @@ fn capture(capture: Option<&CaptureStatus>) -> String {
     };
     let counted =
         |count: u32, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
+    let attached = match capture.attachments {
+        0 => String::new(),
+        count => format!(", {}", counted(count, "attachment")),
+    };
     format!(
-        "capture  {}, {} scope, {}, {}; fail-{}",
+        "capture  {}, {} scope, {}, {}{attached}; fail-{}",
         capture.backend,
         capture.scope,
         counted(capture.local_endpoints, "local endpoint"),
@@ -114,6 +118,7 @@ fn document(status: &GetStatusResponse) -> Value {
             "scope": capture.scope,
             "programs": capture.programs,
             "runs": capture.runs,
+            "attachments": capture.attachments,
             "localEndpoints": capture.local_endpoints,
             "failMode": capture.fail_mode,
             "notes": capture.notes,

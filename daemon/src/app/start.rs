@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::ports::Ports;
 use super::{StartError, follow};
 use crate::admin::Admin;
-use crate::capture::{self, CaptureError, Prepared, Runs};
+use crate::capture::{self, Attachments, CaptureError, Prepared, Runs};
 use crate::config::{CaptureScope, Config};
 use crate::control;
 use crate::health::{self, Board, Dialer};
@@ -76,7 +76,8 @@ impl Daemon {
         let workers = Workers::start(ports.captured, &parts.proxy(&config, &prepared))
             .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
         parts.start_tasks(&config, &prepared, ports.dns);
-        parts.serve_api(ports.api, &config, runs.clone());
+        let attachments = parts.attachments(&config)?;
+        parts.serve_api(ports.api, &config, runs.clone(), attachments);
         parts.serve_admin(ports.admin);
         let reader = parts.published.reader("capture");
         let installed = prepared.install(reader).await.map_err(|error| capture_refused(&error))?;
@@ -182,6 +183,17 @@ impl Parts {
         known.map_err(|error| StartError::caused(codes::INTERNAL, &error))
     }
 
+    /// Remembers what was attached, and follows it from now on.
+    fn attachments(&self, config: &Config) -> Result<Arc<Attachments>, StartError> {
+        let attachments = Attachments::open(&config.state_dir)
+            .map_err(|error| StartError::caused(codes::STATE_CORRUPT, &error))?;
+        let attachments = Arc::new(attachments);
+        let (store, events) = (Arc::clone(&self.store), self.telemetry.events.clone());
+        let follow = control::follow_attachments(store, Arc::clone(&attachments), events);
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
+        Ok(attachments)
+    }
+
     fn start_tasks(&self, config: &Config, prepared: &Prepared, dns: capture::dns::Sockets) {
         let events = self.telemetry.events.clone();
         let checker = health::Checker {
@@ -214,7 +226,13 @@ impl Parts {
         self.tasks.spawn(admin.serve(listener, self.stop.clone()));
     }
 
-    fn serve_api(&self, socket: control::Socket, config: &Config, runs: Option<Runs>) {
+    fn serve_api(
+        &self,
+        socket: control::Socket,
+        config: &Config,
+        runs: Option<Runs>,
+        attachments: Arc<Attachments>,
+    ) {
         let daemon = control::Daemon {
             identity: config.identity.clone(),
             settings: config.origins.clone(),
@@ -228,6 +246,7 @@ impl Parts {
             rates: self.rates.clone(),
             cgroup: config.capture.cgroup.clone(),
             runs,
+            attachments,
             capture: Arc::clone(&self.capture),
         };
         let served = control::serve(socket, daemon, self.stop.clone());

@@ -108,6 +108,17 @@ pub(super) fn of_process(pid: u32) -> io::Result<String> {
     Ok(path.ok_or(io::ErrorKind::NotFound)?.to_owned())
 }
 
+/// Members of the cgroup and of those below it.
+pub(super) fn members(cgroup: &Path) -> Vec<u32> {
+    tree(cgroup).iter().filter_map(|path| pids(path).ok()).flatten().collect()
+}
+
+/// `path`, or the nearest cgroup above it that still exists.
+pub(super) fn living_ancestor(mount: &Mount, path: &Path) -> PathBuf {
+    let mut candidates = path.ancestors().take_while(|path| path.starts_with(mount.root()));
+    candidates.find(|path| path.is_dir()).unwrap_or(mount.root()).to_owned()
+}
+
 pub(super) fn is_populated(cgroup: &Path) -> io::Result<bool> {
     let events = fs::read_to_string(cgroup.join("cgroup.events"))?;
     Ok(events.lines().any(|line| line == "populated 1"))

@@ -32,7 +32,43 @@ pub(super) fn network(pid: u32) -> Option<u64> {
 
 /// Every process that is in this network namespace, as far as it is ours to look at.
 pub(super) fn in_network(namespace: u64) -> Vec<u32> {
+    processes(|pid| network(pid) == Some(namespace))
+}
+
+/// Processes that `wanted` says yes to.
+pub(super) fn processes(wanted: impl Fn(u32) -> bool) -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| network(*pid) == Some(namespace)).collect()
+    pids.filter(|pid| wanted(*pid)).collect()
+}
+
+/// A number of `/proc/PID/status`, such as the parent's `PPid`; of several the first `skip` are
+/// left out.
+fn status_of(pid: u32, field: &str, skip: usize) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.split_whitespace().nth(skip)?.parse().ok()
+}
+
+pub(super) fn effective_uid(pid: u32) -> Option<u32> {
+    status_of(pid, "Uid", 1)
+}
+
+pub(super) fn parent(pid: u32) -> Option<u32> {
+    status_of(pid, "PPid", 0)
+}
+
+/// `pid` and every process that descends from it.
+pub(super) fn family(pid: u32) -> Vec<u32> {
+    let mut parents: Vec<(u32, u32)> = Vec::new();
+    for child in processes(|_any| true) {
+        parents.extend(parent(child).map(|parent| (child, parent)));
+    }
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(&next) = found.get(at) {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == next).map(|(child, _)| child));
+        at += 1;
+    }
+    found
 }

@@ -18,8 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::runs::random_id;
-use super::{Run, RunError, host, process};
-use crate::model::ServiceName;
+use super::{Run, RunError, Wanted, host, process};
 
 /// Runs that began or ended and nobody has heard of yet.
 const BACKLOG: usize = 256;
@@ -65,23 +64,17 @@ impl Rootless {
     ///
     /// # Errors
     /// The process is gone, or there are too many at once.
-    pub(crate) fn announce(
-        &self,
-        service: Option<ServiceName>,
-        (uid, pid): (u32, u32),
-        command: Vec<String>,
-    ) -> Result<Run, RunError> {
+    pub(crate) fn announce(&self, wanted: Wanted, pid: u32) -> Result<Run, RunError> {
         let failed = |source| RunError::Move { pid, source };
         let process = open_process(pid).map_err(failed)?;
         let mut runs = self.runs();
         let id = loop {
-            let id = random_id().map_err(failed)?;
+            let id = random_id("run-").map_err(failed)?;
             if !runs.contains_key(&id) {
                 break id;
             }
         };
-        let run =
-            Run { id: id.clone(), service, uid, command, cgroup: String::new(), cgroup_id: 0 };
+        let run = Run { id: id.clone(), wanted, cgroup: String::new(), cgroup_id: 0 };
         let full = |_error| failed(io::ErrorKind::ResourceBusy.into());
         self.0.begun.try_send((id.clone(), process)).map_err(full)?;
         runs.insert(id, Entry { run: run.clone(), pid, network: None });

@@ -1,8 +1,9 @@
-//! Run scopes: one cgroup per `meshctl run`, gone with its last process.
+//! Run scopes: one cgroup per `meshctl run` or `attach --pid`, gone with its last process.
 //!
 //! What a scope stands for is written on the cgroup itself (an extended attribute), so that a
 //! daemon started after a crash adopts it.
 
+mod attach;
 mod note;
 mod reap;
 
@@ -18,20 +19,32 @@ use tracing::{debug, info, warn};
 
 use super::cgroup::{self, Mount};
 use crate::config;
-use crate::model::ServiceName;
+use crate::model::{Egress, ServiceName};
 
+/// What ids begin with: of commands that were run, and of processes that were attached.
+const PREFIXES: [&str; 2] = ["run-", "attach-"];
 /// Ended runs nobody has heard of yet.
 const ENDED_BACKLOG: usize = 256;
 
-/// What `meshctl run` started.
+/// What a scope is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    /// "run-7f3a".
-    pub(crate) id: String,
+pub(crate) struct Wanted {
     /// The service it runs as; `None` for an ephemeral run.
     pub(crate) service: Option<ServiceName>,
+    /// Who asked for it.
     pub(crate) uid: u32,
     pub(crate) command: Vec<String>,
+    pub(crate) egress: Egress,
+    /// The process `attach` was told; `None` for what `run` started.
+    pub(crate) attached: Option<u32>,
+}
+
+/// What `meshctl run` started, or `attach --pid` moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// "run-7f3a", "attach-7f3a".
+    pub(crate) id: String,
+    pub(crate) wanted: Wanted,
     /// Path below the cgroup2 mount, "meshd.slice/run-7f3a.scope".
     pub(crate) cgroup: String,
     /// Inode of the cgroup's directory: the key of `Snapshot::workloads`.
@@ -51,6 +64,9 @@ pub(crate) enum RunError {
     NoCgroups(#[source] io::Error),
     #[error("no run {0}")]
     Unknown(String),
+    /// It has an identity already.
+    #[error("process {pid} is in {id} already")]
+    Taken { pid: u32, id: String },
     /// The process ended, or may not be moved.
     #[error("cannot move process {pid}")]
     Move {
@@ -87,8 +103,22 @@ struct Scope {
     path: PathBuf,
     /// Where its members go when meshd stops before them.
     origin: String,
-    watch: WatchDescriptor,
+    /// Those that came from elsewhere than `origin`.
+    origins: BTreeMap<u32, String>,
+    /// `None` until it is watched.
+    watch: Option<WatchDescriptor>,
     stage: Stage,
+}
+
+impl Scope {
+    fn made(run: Run, path: PathBuf) -> Self {
+        let (origin, origins) = (String::new(), BTreeMap::new());
+        Self { run, path, origin, origins, watch: None, stage: Stage::Made(0) }
+    }
+
+    fn entered(run: Run, path: PathBuf, origin: String, origins: BTreeMap<u32, String>) -> Self {
+        Self { run, path, origin, origins, watch: None, stage: Stage::Entered }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -128,9 +158,8 @@ impl Runs {
 
     /// Takes over a scope of an earlier daemon, or removes it when it is empty.
     fn adopt(&self, directory: &str) {
-        let Some(id) = directory.strip_suffix(".scope").filter(|id| id.starts_with("run-")) else {
-            return;
-        };
+        let ours = |id: &&str| PREFIXES.iter().any(|prefix| id.starts_with(prefix));
+        let Some(id) = directory.strip_suffix(".scope").filter(ours) else { return };
         let path = self.0.mount.path(&self.0.slice).join(directory);
         if !cgroup::is_populated(&path).unwrap_or(false) {
             if let Err(error) = cgroup::remove(&path) {
@@ -139,8 +168,9 @@ impl Runs {
             return;
         }
         let adopted = note::read(&path).and_then(|note| {
-            let run = self.describe(id, note.service(), note.uid, note.command)?;
-            self.watch_scope(run, path, note.origin, Stage::Entered)
+            let run = self.describe(id, note.wanted())?;
+            let (origin, origins) = (note.origin, note.origins);
+            self.watch_scope(Scope::entered(run, path, origin, origins))
         });
         match adopted {
             Ok(()) => info!(run = id, "run adopted"),
@@ -153,15 +183,12 @@ impl Runs {
     ///
     /// # Errors
     /// [`RunError::Cgroup`]; nothing is left of the scope.
-    pub(crate) fn create(
-        &self,
-        service: Option<ServiceName>,
-        uid: u32,
-        command: Vec<String>,
-    ) -> Result<Run, RunError> {
+    pub(crate) fn create(&self, wanted: Wanted) -> Result<Run, RunError> {
         let slice = self.0.mount.path(&self.0.slice);
+        let [run, attach] = PREFIXES;
+        let prefix = if wanted.attached.is_some() { attach } else { run };
         let id = loop {
-            let id = random_id().map_err(|source| cgroup_error("name", &slice, source))?;
+            let id = random_id(prefix).map_err(|source| cgroup_error("name", &slice, source))?;
             let path = slice.join(format!("{id}.scope"));
             match fs::create_dir(&path) {
                 Ok(()) => break id,
@@ -170,8 +197,8 @@ impl Runs {
             }
         };
         let path = slice.join(format!("{id}.scope"));
-        let made = self.describe(&id, service, uid, command).and_then(|run| {
-            self.watch_scope(run.clone(), path.clone(), String::new(), Stage::Made(0))?;
+        let made = self.describe(&id, wanted).and_then(|run| {
+            self.watch_scope(Scope::made(run.clone(), path.clone()))?;
             Ok(run)
         });
         made.map_err(|source| {
@@ -192,9 +219,9 @@ impl Runs {
         let origin = scopes.values().find(|scope| is_within(&from, &scope.run.cgroup));
         let origin = origin.map_or(from.clone(), |outer| outer.origin.clone());
         let scope = scopes.get_mut(id).ok_or_else(|| RunError::Unknown(id.to_owned()))?;
-        note::write(&scope.path, &scope.run, &origin).map_err(failed)?;
-        cgroup::enter(&scope.path, pid).map_err(failed)?;
         scope.origin = origin;
+        note::write(scope).map_err(failed)?;
+        cgroup::enter(&scope.path, pid).map_err(failed)?;
         scope.stage = Stage::Entered;
         Ok(())
     }
@@ -215,7 +242,7 @@ impl Runs {
     /// Processes of a run, now; with those in cgroups they made below it.
     pub(crate) fn pids(&self, id: &str) -> Vec<u32> {
         let path = self.scopes().get(id).map(|scope| scope.path.clone());
-        path.map(|path| members(&path)).unwrap_or_default()
+        path.map(|path| cgroup::members(&path)).unwrap_or_default()
     }
 
     /// Moves every member back to the cgroup it came from and removes all scopes; names what
@@ -224,7 +251,7 @@ impl Runs {
         let scopes = std::mem::take(&mut *self.scopes());
         let mut problems = Vec::new();
         for scope in scopes.into_values() {
-            self.0.inotify.rm_watch(scope.watch).ok();
+            self.unwatch(&scope);
             if let Err(error) = self.empty(&scope).and_then(|()| cgroup::remove(&scope.path)) {
                 problems.push(format!("cgroup {}: {error}", scope.run.cgroup));
             }
@@ -239,13 +266,14 @@ impl Runs {
     /// Members may fork while they are moved, so it is done until nobody is left.
     fn empty(&self, scope: &Scope) -> io::Result<()> {
         const ROUNDS: u32 = 100;
-        let origin = self.living_ancestor(&scope.origin);
         for _ in 0..ROUNDS {
-            let members = members(&scope.path);
+            let members = cgroup::members(&scope.path);
             if members.is_empty() {
                 return Ok(());
             }
             for pid in members {
+                let origin = scope.origins.get(&pid).unwrap_or(&scope.origin);
+                let origin = cgroup::living_ancestor(&self.0.mount, &self.0.mount.path(origin));
                 match cgroup::enter(&origin, pid) {
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                     moved => moved?,
@@ -255,47 +283,34 @@ impl Runs {
         Err(io::Error::from(io::ErrorKind::ResourceBusy))
     }
 
-    /// The cgroup `origin`, or the nearest one above it that still exists.
-    fn living_ancestor(&self, origin: &str) -> PathBuf {
-        let path = self.0.mount.path(origin);
-        let mut candidates =
-            path.ancestors().take_while(|path| path.starts_with(self.0.mount.root()));
-        let living = candidates.find(|path| path.is_dir());
-        living.unwrap_or(self.0.mount.root()).to_owned()
-    }
-
-    fn describe(
-        &self,
-        id: &str,
-        service: Option<ServiceName>,
-        uid: u32,
-        command: Vec<String>,
-    ) -> io::Result<Run> {
+    fn describe(&self, id: &str, wanted: Wanted) -> io::Result<Run> {
         let cgroup = format!("{}/{id}.scope", self.0.slice);
         let cgroup_id = cgroup::id(&self.0.mount.path(&cgroup))?;
-        Ok(Run { id: id.to_owned(), service, uid, command, cgroup, cgroup_id })
+        Ok(Run { id: id.to_owned(), wanted, cgroup, cgroup_id })
     }
 
-    fn watch_scope(&self, run: Run, path: PathBuf, origin: String, stage: Stage) -> io::Result<()> {
-        let events = path.join("cgroup.events");
-        let watch = self.0.inotify.add_watch(&events, AddWatchFlags::IN_MODIFY)?;
-        self.scopes().insert(run.id.clone(), Scope { run, path, origin, watch, stage });
+    fn watch_scope(&self, scope: Scope) -> io::Result<()> {
+        let events = scope.path.join("cgroup.events");
+        let watch = Some(self.0.inotify.add_watch(&events, AddWatchFlags::IN_MODIFY)?);
+        self.scopes().insert(scope.run.id.clone(), Scope { watch, ..scope });
         Ok(())
+    }
+
+    fn unwatch(&self, scope: &Scope) {
+        if let Some(watch) = scope.watch {
+            self.0.inotify.rm_watch(watch).ok();
+        }
     }
 
     fn forget(&self, id: &str) {
         if let Some(scope) = self.scopes().remove(id) {
-            self.0.inotify.rm_watch(scope.watch).ok();
+            self.unwatch(&scope);
         }
     }
 
     fn scopes(&self) -> MutexGuard<'_, BTreeMap<String, Scope>> {
         self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn members(scope: &std::path::Path) -> Vec<u32> {
-    cgroup::tree(scope).iter().filter_map(|path| cgroup::pids(path).ok()).flatten().collect()
 }
 
 fn is_within(cgroup: &str, scope: &str) -> bool {
@@ -307,14 +322,14 @@ fn cgroup_error(step: &'static str, path: &std::path::Path, source: io::Error) -
 }
 
 /// Four digits are enough for a person; a clash is noticed when the directory is made.
-pub(super) fn random_id() -> io::Result<String> {
+pub(super) fn random_id(prefix: &str) -> io::Result<String> {
     let mut bytes = [0_u8; 2];
     // SAFETY: `bytes` has room for as many bytes as are asked for.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     if got != 2 {
         return Err(io::Error::last_os_error());
     }
-    Ok(format!("run-{:04x}", u16::from_ne_bytes(bytes)))
+    Ok(format!("{prefix}{:04x}", u16::from_ne_bytes(bytes)))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tonic::{Request, Status};
 use super::error::Failure;
 use super::socket::Door;
 use crate::config::Grant;
-use crate::model::ServiceName;
+use crate::model::{ServiceName, Subject};
 
 /// The process at the other end of the socket when it connected.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,7 @@ fn access(path: &str) -> Access {
         | "ManifestService/History"
         | "ManifestService/Export"
         | "RunService/ListRuns"
+        | "AttachService/List"
         | "RecordService/List"
         | "RecordService/Stream"
         | "MetricsService/Text"
@@ -152,6 +153,37 @@ impl Rules {
                 "or in meshd's settings: api.grants: [{{service: {name}, uids: [{}]}}]",
                 peer.uid
             )))
+    }
+}
+
+impl Rules {
+    /// Whether `peer` may decide about the processes of `subject`, which are `owner`'s.
+    pub(super) fn admit_subject(
+        &self,
+        peer: Peer,
+        subject: &Subject,
+        owner: Option<u32>,
+    ) -> Result<(), Failure> {
+        match owner {
+            Some(owner) => self.admit_owner(peer, owner, &subject.to_string()),
+            None if self.is_root(peer) => Ok(()),
+            None => {
+                Err(Failure::new(codes::PERMISSION, format!("{subject} is for root to attach"))
+                    .why("units, containers and namespaces may hold processes of any user")
+                    .fix("repeat it with sudo"))
+            }
+        }
+    }
+
+    /// Whether `peer` may decide about `what`, which is `owner`'s.
+    pub(super) fn admit_owner(&self, peer: Peer, owner: u32, what: &str) -> Result<(), Failure> {
+        if peer.uid == owner || self.is_root(peer) {
+            return Ok(());
+        }
+        let owner = Peer { uid: owner, ..peer }.user();
+        Err(Failure::new(codes::PERMISSION, format!("{what} belongs to {owner}"))
+            .why(format!("{} is neither {owner} nor root", peer.user()))
+            .fix("repeat it with sudo"))
     }
 }
 

@@ -10,7 +10,7 @@ use mesh_proto::v1;
 use super::authorise::Peer;
 use super::error::Failure;
 use crate::intent::Author;
-use crate::model::{Compat, Declared, Probe, ServiceName};
+use crate::model::{Compat, Declared, Egress, InvalidEgress, Probe, ServiceName, Subject};
 use crate::registry::{CheckEdit, Registration};
 use crate::state::{Action, Change, Live, Mutation};
 
@@ -164,6 +164,55 @@ fn time(flag: &str, written: Option<prost_types::Duration>) -> Result<Option<Dur
 
 pub(super) fn invalid(message: impl Into<String>, why: &str) -> Failure {
     Failure::new(codes::INVALID_VALUE, message).why(why)
+}
+
+pub(super) fn egress(written: &str) -> Result<Egress, Failure> {
+    written.parse().map_err(|error: InvalidEgress| {
+        invalid(format!("--allow-egress {written}: {error}"), "it is any, mesh, or such a list")
+    })
+}
+
+/// Paths are relative to the cgroup2 mount, without a slash at either end.
+pub(super) fn subject(written: Option<v1::Subject>) -> Result<Subject, Failure> {
+    use v1::subject::Who;
+    let none = || Failure::new(codes::USAGE, "which processes? nothing says");
+    let named = |name: String| {
+        let plain = !name.is_empty() && !name.chars().any(char::is_control);
+        plain.then_some(name).ok_or_else(|| invalid("an empty name", "a name has letters"))
+    };
+    let simple = |name: &String| !name.contains('/') && !name.starts_with('.');
+    Ok(match written.and_then(|written| written.who).ok_or_else(none)? {
+        Who::Pid(pid) if pid > 1 => Subject::Pid(pid),
+        Who::Pid(pid) => return Err(invalid(format!("--pid {pid}"), "that is no process to move")),
+        Who::Uid(uid) => Subject::Uid(uid),
+        Who::Unit(name) => {
+            let name = named(name)?;
+            let name = if name.contains('.') { name } else { format!("{name}.service") };
+            let wrong = || invalid(format!("--unit {name}"), "a unit's name has no slash");
+            Subject::Unit(Some(name.clone()).filter(simple).ok_or_else(wrong)?)
+        }
+        Who::Container(name) => {
+            let wrong = || invalid(format!("--container {name}"), "it is an id or a name");
+            Subject::Container(container_name(&name).ok_or_else(wrong)?)
+        }
+        Who::Netns(name) => Subject::Netns(named(name)?),
+        Who::Cgroup(path) => {
+            let path = named(path)?.trim_matches('/').to_owned();
+            let leaves = path.is_empty() || path.split('/').any(|part| part == "..");
+            if leaves {
+                let why = "it is a path below the cgroup2 mount, not the mount itself";
+                return Err(invalid(format!("--cgroup {path}"), why));
+            }
+            Subject::Cgroup(path)
+        }
+    })
+}
+
+/// What container runtimes allow as a name or id.
+fn container_name(name: &str) -> Option<String> {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let plain = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(inside);
+    plain.then(|| name.to_owned())
 }
 
 /// A line of the answer: what became of `key`.

@@ -12,8 +12,8 @@ use super::authorise::Peer;
 use super::convert;
 use super::core::Core;
 use super::error::Failure;
-use crate::capture::{EndedRun, Run, RunError, Runs};
-use crate::model::{Egress, Scope, ServiceName, Workload};
+use crate::capture::{EndedRun, Run, RunError, Runs, Wanted};
+use crate::model::{Scope, ServiceName, Workload};
 use crate::state::{Interner, Store};
 
 pub(super) struct RunScopes(pub(super) Arc<Core>);
@@ -51,8 +51,10 @@ impl RunService for RunScopes {
         _request: Request<v1::ListRunsRequest>,
     ) -> Result<Response<v1::ListRunsResponse>, Status> {
         let scopes = self.0.daemon.runs.as_ref();
-        let runs =
-            scopes.map(|scopes| scopes.list().iter().map(|run| shown(scopes, run)).collect());
+        let runs = scopes.map(|scopes| {
+            let runs = scopes.list().into_iter().filter(|run| run.wanted.attached.is_none());
+            runs.map(|run| shown(scopes, &run)).collect()
+        });
         Ok(Response::new(v1::ListRunsResponse { runs: runs.unwrap_or_default() }))
     }
 }
@@ -75,7 +77,14 @@ impl RunScopes {
         let scopes = core.daemon.runs.as_ref().ok_or_else(none)?;
         let pid =
             u32::try_from(peer.pid).map_err(|_negative| failed("the caller has no pid here"))?;
-        let run = scopes.create(service.clone(), peer.uid, request.command)?;
+        let wanted = Wanted {
+            service: service.clone(),
+            uid: peer.uid,
+            command: request.command,
+            egress: convert::egress(&request.allow_egress)?,
+            attached: None,
+        };
+        let run = scopes.create(wanted)?;
         if let Err(failure) = self.enter(scopes, &run, pid).await {
             scopes.abandon(&run.id);
             // It has no member: who still knows it can do nothing with it.
@@ -105,16 +114,17 @@ impl RunScopes {
 }
 
 /// What the data plane knows of a run; the store gives it its number.
-fn workload(run: &Run) -> Workload {
+pub(super) fn workload(run: &Run) -> Workload {
+    let Wanted { service, uid, egress, .. } = &run.wanted;
     Workload {
         id: Interner::NONE,
-        label: run.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-        service: run.service.clone(),
+        label: service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        service: service.clone(),
         run: run.id.clone(),
         cgroup: run.cgroup.clone(),
-        uid: run.uid,
+        uid: *uid,
         scope: Scope::Cgroup(run.cgroup_id),
-        egress: Egress::Any,
+        egress: egress.clone(),
     }
 }
 
@@ -122,11 +132,11 @@ fn shown(scopes: &Runs, run: &Run) -> v1::Run {
     let pids = scopes.pids(&run.id).into_iter();
     v1::Run {
         id: run.id.clone(),
-        r#as: run.service.as_ref().map(ToString::to_string).unwrap_or_default(),
+        r#as: run.wanted.service.as_ref().map(ToString::to_string).unwrap_or_default(),
         cgroup: run.cgroup.clone(),
         pids: pids.filter_map(|pid| i32::try_from(pid).ok()).collect(),
-        uid: run.uid,
-        command: run.command.clone(),
+        uid: run.wanted.uid,
+        command: run.wanted.command.clone(),
     }
 }
 

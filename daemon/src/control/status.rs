@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
 use super::core::Core;
-use crate::capture;
+use crate::capture::{self, Runs};
 use crate::health::Board;
 use crate::state::{Snapshot, View};
 use crate::telemetry::{Phase, process};
@@ -78,6 +78,7 @@ impl Overview {
             })
             .collect();
         let capture = daemon.capture_status().await;
+        let attachments = daemon.attachments.table().await.len();
         problems.extend(capture_problems(&capture));
         problems.extend(unready(&snapshot, &daemon.board));
         v1::GetStatusResponse {
@@ -91,7 +92,7 @@ impl Overview {
             generation: snapshot.generation,
             resident_bytes: usage.map_or(0, |usage| usage.resident),
             cpu: busy.map_or(0.0, |busy| busy.as_secs_f64() / CPU_SAMPLE.as_secs_f64()),
-            capture: Some(self.capture(capture, &snapshot)),
+            capture: Some(self.capture(capture, &snapshot, attachments)),
             traffic: Some(self.traffic()),
             problems,
             read_only: damage.is_some(),
@@ -99,8 +100,16 @@ impl Overview {
         }
     }
 
-    fn capture(&self, capture: capture::Status, snapshot: &Snapshot) -> v1::CaptureStatus {
+    /// `found`: attachments that are not single processes.
+    fn capture(
+        &self,
+        capture: capture::Status,
+        snapshot: &Snapshot,
+        found: usize,
+    ) -> v1::CaptureStatus {
         let daemon = &self.0.daemon;
+        let scopes = daemon.runs.as_ref().map(Runs::list).unwrap_or_default();
+        let moved = scopes.iter().filter(|run| run.wanted.attached.is_some()).count();
         let own = snapshot.endpoints.iter().filter(|at| at.node == daemon.identity.node).count();
         let backend = if capture.backend.is_empty() { "none" } else { capture.backend };
         v1::CaptureStatus {
@@ -108,7 +117,8 @@ impl Overview {
             notes: capture.notes,
             scope: "services".to_owned(),
             programs: capture.programs,
-            runs: u32::try_from(snapshot.workloads.len()).unwrap_or(u32::MAX),
+            runs: u32::try_from(scopes.len() - moved).unwrap_or(u32::MAX),
+            attachments: u32::try_from(moved + found).unwrap_or(u32::MAX),
             local_endpoints: u32::try_from(own).unwrap_or(u32::MAX),
             fail_mode: "open".to_owned(),
         }

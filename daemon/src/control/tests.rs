@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::{Channel, Endpoint};
 
 use super::*;
+use crate::capture::Attachments;
 use crate::config::{Api, Identity, MetricsCompat};
 use crate::health::{self, Dialer};
 use crate::state::Vips;
@@ -352,6 +353,7 @@ fn daemon(dir: &Path) -> Daemon {
         telemetry,
         cgroup: "control-test.slice".to_owned(),
         runs: None,
+        attachments: Arc::new(Attachments::open(&state).unwrap()),
         capture: Arc::default(),
     }
 }

@@ -45,6 +45,20 @@ pub(crate) enum Scope {
     Host,
 }
 
+impl Scope {
+    /// Key of its workload in `Snapshot::workloads`.
+    pub(crate) fn key(self) -> u64 {
+        /// Cookies of namespaces are counted from 1 and never get here.
+        const USER: u64 = 1 << 62;
+        match self {
+            Self::Cgroup(inode) => inode,
+            Self::Netns(cookie) => Workload::NO_CGROUP | cookie,
+            Self::Uid(uid) => Workload::NO_CGROUP | USER | u64::from(uid),
+            Self::Host => Workload::HOST,
+        }
+    }
+}
+
 /// What besides the mesh a workload may reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Egress {

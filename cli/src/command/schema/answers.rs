@@ -21,7 +21,8 @@ const RECORD: &str = "kind:string id:string traceId:string spanId:string request
 const HISTORY: &str = "generation:integer time:string? user:string uid:integer pid:integer \
     commandLine:string reason:string changes:array";
 
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 11] = [
+    "AttachmentList",
     "ChangeList",
     "DiffList",
     "Error",
@@ -44,7 +45,7 @@ pub(super) fn schema(name: &str) -> Option<Value> {
         "DiffList" => listed(CHANGE, "generation:integer"),
         "HistoryList" => listed(HISTORY, ""),
         "RecordList" => listed(RECORD, ""),
-        "RunList" => {
+        "RunList" | "AttachmentList" => {
             listed("apiVersion:string kind:string metadata:object spec:object status:object", "")
         }
         "Error" => with(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap_complete::ArgValueCandidates;
 use mesh_proto::codes;
 use mesh_proto::v1::record::Kind;
-use mesh_proto::v1::{Record, RecordFilter};
+use mesh_proto::v1::{Record, RecordFilter, StartRunRequest};
 
 use super::http::{Exchange, Plan};
 use super::story::{Step, Story, lay_out, micros, start, whole};
@@ -67,9 +67,13 @@ pub(crate) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.url, args.request.as_deref(), &args.header, args.data.as_deref())?;
     if args.from.is_some() || !inside_run() {
-        let service = args.from.clone().unwrap_or_default();
-        let words = vec!["meshctl".to_owned(), "trace".to_owned(), args.url.clone()];
-        let scope = run::start(service, words, context).await?;
+        let wanted = StartRunRequest {
+            r#as: args.from.clone().unwrap_or_default(),
+            namespace: context.namespace.clone(),
+            command: vec!["meshctl".to_owned(), "trace".to_owned(), args.url.clone()],
+            ..StartRunRequest::default()
+        };
+        let scope = run::start(wanted, context).await?;
         context.detail(|| format!("{}: cgroup {}", scope.id, scope.cgroup));
     }
     let client = context.client().await?;

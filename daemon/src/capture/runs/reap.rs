@@ -49,7 +49,7 @@ impl Runs {
         let Ok(events) = self.0.inotify.read_events() else { return Vec::new() };
         let changed: Vec<_> = {
             let scopes = self.scopes();
-            let changed = |scope: &&Scope| events.iter().any(|event| event.wd == scope.watch);
+            let changed = |scope: &&Scope| events.iter().any(|event| Some(event.wd) == scope.watch);
             scopes.values().filter(changed).map(|scope| scope.run.id.clone()).collect()
         };
         changed.iter().filter_map(|id| self.reap(id)).collect()
@@ -85,7 +85,7 @@ impl Runs {
             return None;
         }
         let scope = scopes.remove(id)?;
-        self.0.inotify.rm_watch(scope.watch).ok();
+        self.unwatch(&scope);
         Some(EndedRun { id: scope.run.id, cgroup_id: scope.run.cgroup_id })
     }
 }

@@ -1,0 +1,283 @@
+//! Attachments: processes that already run, captured by what they are.
+//!
+//! A restarted unit has a new cgroup, a restarted container a new namespace: what was attached is
+//! remembered in the state directory and found again within milliseconds, since the folder it
+//! appears in is watched. Single processes are not here but moved into a scope of [`super::Runs`].
+
+mod find;
+mod memory;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::task::block_in_place;
+use tracing::{info, warn};
+
+use super::cgroup::{self, Mount};
+use super::netns::Netns;
+use super::{netns, process};
+use crate::model::{Egress, Scope, ServiceName, Subject, Workload};
+use crate::state::Interner;
+pub(crate) use find::FindError;
+use watch::Watches;
+
+/// How often everything is looked for, for what no watched folder tells: a runtime's container,
+/// a namespace without a name.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What somebody attached, and as what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attachment {
+    pub(crate) subject: Subject,
+    /// The service it acts as; `None` for no identity.
+    pub(crate) service: Option<ServiceName>,
+    /// Who attached it.
+    pub(crate) uid: u32,
+    /// What besides the mesh it may reach, as `Egress` is written.
+    #[serde(with = "memory::as_text")]
+    pub(crate) egress: Egress,
+}
+
+/// Where its processes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) scope: Scope,
+    /// Path below the cgroup2 mount; empty where no cgroup is its bound.
+    pub(crate) cgroup: String,
+    /// Paths of the network namespaces its processes are in, meshd's own left out.
+    pub(crate) namespaces: Vec<PathBuf>,
+}
+
+/// An attachment and where it is; `None` while its processes are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) attachment: Attachment,
+    pub(crate) found: Option<Found>,
+    /// The cgroup it had last.
+    last: String,
+}
+
+/// What changed since the last look.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    Appeared(Held),
+    /// With where it was.
+    Vanished(Attachment, Found),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Two attachments cannot have the same processes.
+    #[error("the same processes are attached as {0}")]
+    Taken(Subject),
+    #[error("cannot remember it in {}", path.display())]
+    Remember {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Everything attached but single processes. Whoever changes it or acts on its changes holds
+/// [`Attachments::table`].
+#[derive(Debug)]
+pub(crate) struct Attachments {
+    mount: Option<Mount>,
+    file: PathBuf,
+    watches: Watches,
+    table: Mutex<Table>,
+}
+
+/// By subject.
+pub(crate) type Table = BTreeMap<Subject, Held>;
+
+impl Attachments {
+    /// Remembers what an earlier daemon had; [`Self::refresh`] finds it.
+    ///
+    /// # Errors
+    /// The kernel gives no inotify descriptor, or the file cannot be read.
+    pub(crate) fn open(state_dir: &Path) -> io::Result<Self> {
+        let file = state_dir.join("attachments.json");
+        let held = |attachment: Attachment| {
+            let held = Held { attachment, found: None, last: String::new() };
+            (held.attachment.subject.clone(), held)
+        };
+        let table = Mutex::new(memory::read(&file)?.into_iter().map(held).collect());
+        Ok(Self { mount: Mount::find().ok(), file, watches: Watches::new()?, table })
+    }
+
+    /// For a change and everything that follows from it, one after the other.
+    pub(crate) async fn table(&self) -> tokio::sync::MutexGuard<'_, Table> {
+        self.table.lock().await
+    }
+
+    /// Attaches, or changes what is attached already: remembered before it is acted on.
+    ///
+    /// # Errors
+    /// Nothing of that name runs, or it could not be remembered; the table is unchanged.
+    pub(crate) fn put(
+        &self,
+        table: &mut Table,
+        attachment: Attachment,
+    ) -> Result<Held, AttachError> {
+        let subject = attachment.subject.clone();
+        let known = table.get(&subject);
+        let last = known.map(|held| held.last.clone()).unwrap_or_default();
+        let found = block_in_place(|| find::find(self.mount.as_ref(), &subject, &last))?;
+        let key = found.scope.key();
+        let same = |other: &&Held| {
+            other.attachment.subject != subject
+                && other.found.as_ref().is_some_and(|at| at.scope.key() == key)
+        };
+        if let Some(other) = table.values().find(same) {
+            return Err(AttachError::Taken(other.attachment.subject.clone()));
+        }
+        let held = Held { attachment, last: found.cgroup.clone(), found: Some(found) };
+        let before = table.insert(subject.clone(), held.clone());
+        if let Err(error) = self.remember(table) {
+            match before {
+                Some(before) => table.insert(subject, before),
+                None => table.remove(&subject),
+            };
+            return Err(error);
+        }
+        self.watch(table);
+        Ok(held)
+    }
+
+    /// Returns what was attached; its processes go on uncaptured once the caller acted on it.
+    ///
+    /// # Errors
+    /// It could not be forgotten for good; the table is unchanged.
+    pub(crate) fn take(
+        &self,
+        table: &mut Table,
+        subject: &Subject,
+    ) -> Result<Option<Held>, AttachError> {
+        let Some(held) = table.remove(subject) else { return Ok(None) };
+        if let Err(error) = self.remember(table) {
+            table.insert(subject.clone(), held);
+            return Err(error);
+        }
+        self.watch(table);
+        Ok(Some(held))
+    }
+
+    fn remember(&self, table: &Table) -> Result<(), AttachError> {
+        let attachments: Vec<_> = table.values().map(|held| &held.attachment).collect();
+        let written = block_in_place(|| memory::write(&self.file, &attachments));
+        written.map_err(|source| AttachError::Remember { path: self.file.clone(), source })
+    }
+
+    /// Looks for everything again, and tells what came and went.
+    pub(crate) fn refresh(&self, table: &mut Table) -> Vec<Turn> {
+        // Watched first: what appears in between is told again.
+        self.watch(table);
+        let mut turns = Vec::new();
+        for held in table.values_mut() {
+            let subject = &held.attachment.subject;
+            let found =
+                block_in_place(|| find::find(self.mount.as_ref(), subject, &held.last)).ok();
+            if found == held.found {
+                continue;
+            }
+            if let Some(gone) = held.found.take() {
+                info!(attachment = %subject, "its processes are gone");
+                turns.push(Turn::Vanished(held.attachment.clone(), gone));
+            }
+            if let Some(found) = found {
+                info!(attachment = %subject, cgroup = found.cgroup, "its processes are there");
+                held.last.clone_from(&found.cgroup);
+                held.found = Some(found);
+                turns.push(Turn::Appeared(held.clone()));
+            }
+        }
+        if !turns.is_empty() {
+            self.watch(table);
+        }
+        turns
+    }
+
+    /// Returns when [`Self::refresh`] may have something to tell.
+    pub(crate) async fn stirred(&self) {
+        if tokio::time::timeout(SWEEP, self.watches.stirred()).await.is_err() {
+            return; // time to look anyway
+        }
+    }
+
+    fn watch(&self, table: &Table) {
+        let folders = table.values().flat_map(|held| self.folders(held));
+        if let Err(error) = self.watches.set(folders.collect()) {
+            warn!(%error, "restarted units are noticed late");
+        }
+    }
+
+    /// Where its processes would appear and vanish.
+    fn folders(&self, held: &Held) -> Vec<PathBuf> {
+        let subject = &held.attachment.subject;
+        let last = match subject {
+            Subject::Cgroup(path) => path,
+            Subject::Netns(name) => {
+                return netns::path_of(name).parent().map(Path::to_owned).into_iter().collect();
+            }
+            Subject::Unit(_) | Subject::Container(_) => &held.last,
+            Subject::Uid(_) | Subject::Pid(_) => return Vec::new(),
+        };
+        let Some(mount) = &self.mount else { return Vec::new() };
+        let path = mount.path(last);
+        let above = path.parent().filter(|_| !last.is_empty()).unwrap_or(mount.root());
+        vec![cgroup::living_ancestor(mount, above)]
+    }
+
+    /// Whose processes `subject` names; `None`: only root may decide about them.
+    pub(crate) fn owner(&self, subject: &Subject) -> io::Result<Option<u32>> {
+        find::owner(self.mount.as_ref(), subject)
+    }
+}
+
+impl Held {
+    /// What the data plane knows of it, by its key; the store gives it its number.
+    pub(crate) fn workload(&self) -> Option<(u64, Workload)> {
+        let Attachment { subject, service, uid, egress } = &self.attachment;
+        let found = self.found.as_ref()?;
+        let workload = Workload {
+            id: Interner::NONE,
+            label: service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            service: service.clone(),
+            run: subject.short(),
+            cgroup: found.cgroup.clone(),
+            uid: *uid,
+            scope: found.scope,
+            egress: egress.clone(),
+        };
+        Some((found.scope.key(), workload))
+    }
+}
+
+impl Found {
+    fn plain(scope: Scope) -> Self {
+        Self { scope, cgroup: String::new(), namespaces: Vec::new() }
+    }
+
+    /// The processes, now.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        match self.scope {
+            Scope::Cgroup(_) => Mount::find()
+                .map(|mount| cgroup::members(&mount.path(&self.cgroup)))
+                .unwrap_or_default(),
+            Scope::Netns(_) => {
+                let inodes = self.namespaces.iter().filter_map(|path| Netns::inode_of(path).ok());
+                inodes.flat_map(process::in_network).collect()
+            }
+            Scope::Uid(uid) => process::processes(|pid| process::effective_uid(pid) == Some(uid)),
+            Scope::Host => Vec::new(),
+        }
+    }
+}
