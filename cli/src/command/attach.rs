@@ -11,13 +11,16 @@ use crate::error::{Exit, Failure};
 
 /// Bring a PID, systemd unit, container or user into the mesh (new connections only)
 #[derive(clap::Args)]
-#[command(before_help = "Examples:
+#[command(
+    override_usage = "meshctl attach --pid|--unit|--container|--netns|--uid|--cgroup X [OPTIONS]",
+    before_help = "Examples:
   sudo meshctl attach --unit web.service --as web
   sudo meshctl attach --container 3f2a9c --as shop
   meshctl attach --pid 812 --as batch --allow-egress mesh
 
 Connections that are open already stay as they are. Everything but a PID is remembered: it is
-found again after a restart of its processes or of meshd.")]
+found again after a restart of its processes or of meshd."
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,

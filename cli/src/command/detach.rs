@@ -9,12 +9,15 @@ use crate::error::{Exit, Failure};
 
 /// Take a PID, systemd unit, container or user out of the mesh again
 #[derive(clap::Args)]
-#[command(before_help = "Examples:
+#[command(
+    override_usage = "meshctl detach --pid|--unit|--container|--netns|--uid|--cgroup X [OPTIONS]",
+    before_help = "Examples:
   sudo meshctl detach --unit web.service
   meshctl detach --pid 812
 
 Connections that pass the mesh go on; new ones go direct. `meshctl get attachments` lists what is
-attached.")]
+attached."
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
