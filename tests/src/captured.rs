@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use crate::datagram::{Heard, Talk};
 use crate::load::{Plan, Report};
 use crate::probe::{Answer, Ask, Exchanged, Part};
 use crate::wait::until;
@@ -68,6 +69,22 @@ impl Probe {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         self.exchange(&address, vec![request.as_str().into()], 10_000).text()
+    }
+
+    /// Datagrams from one socket; panics when the socket itself failed.
+    #[track_caller]
+    pub fn talk(&mut self, talk: &Talk) -> Heard {
+        match self.ask(&Ask::Talk(talk.clone())) {
+            Answer::Heard(heard) => heard,
+            other => panic!("{talk:?}: {other:?}"),
+        }
+    }
+
+    /// Serves TCP and UDP, every byte back, until it is dropped.
+    #[track_caller]
+    pub fn serve(&mut self, address: &str) {
+        let answer = self.ask(&Ask::Serve(address.to_owned()));
+        assert!(matches!(answer, Answer::Serving), "{address}: {answer:?}");
     }
 
     #[track_caller]

@@ -6,8 +6,10 @@
 
 pub mod attack;
 pub mod backend;
+pub mod backends;
 pub mod captured;
 pub mod command;
+pub mod datagram;
 pub mod dns;
 pub mod host;
 pub mod load;
@@ -20,13 +22,16 @@ pub mod programs;
 pub mod schema;
 pub mod wait;
 pub mod wire;
+pub mod world;
 
 pub use backend::{Backend, Piece, Seen};
 pub use captured::Probe;
 pub use command::Ran;
+pub use datagram::{Talk, UdpServer};
 pub use netns::Netns;
 pub use node::Node;
 pub use wait::eventually;
+pub use world::World;
 
 /// Ends a test that changes the host when it may not; under `CI` that is a failure.
 #[macro_export]

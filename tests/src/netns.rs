@@ -32,9 +32,14 @@ impl Netns {
         &self.name
     }
 
+    /// `ip ARGS` inside; panics when it fails.
+    pub fn ip(&self, args: &[&str]) {
+        ip(&[&["-n", &self.name], args].concat());
+    }
+
     /// Gives `lo` one more address.
     pub fn add_address(&self, address: &str) {
-        ip(&["-n", &self.name, "addr", "add", address, "dev", "lo"]);
+        self.ip(&["addr", "add", address, "dev", "lo"]);
     }
 
     /// Moves the calling thread, and threads it starts, into the namespace.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::datagram::{self, Heard, Talk};
 use crate::load::{self, Plan, Report};
 use crate::wait::pause;
 use crate::wire::Digest;
@@ -37,6 +38,9 @@ pub enum Ask {
     },
     /// The addresses of a name, by the C library.
     Resolve(String),
+    Talk(Talk),
+    /// Echo TCP and UDP at this address until the process ends.
+    Serve(String),
     /// Open this many connections and keep them until the next `Hold`.
     Hold {
         address: String,
@@ -69,6 +73,8 @@ pub enum Answer {
     },
     Resolved(Vec<String>),
     Held(usize),
+    Heard(Heard),
+    Serving,
     /// What differed.
     Mixed(Vec<String>),
     Failed(String),
@@ -107,6 +113,8 @@ pub fn carry_out(ask: Ask, held: &mut Vec<TcpStream>) -> Answer {
         Ask::Mixed { address, host, from, to } => {
             crate::mixed::check(&address, &host, from, to).map(Answer::Mixed)
         }
+        Ask::Talk(talk) => datagram::talk(&talk).map(Answer::Heard),
+        Ask::Serve(address) => datagram::echo(&address).map(|()| Answer::Serving),
         Ask::Hold { address, count } => {
             held.clear();
             hold(&address, count, held)

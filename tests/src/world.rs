@@ -1,0 +1,38 @@
+//! Another host beside a node: what a program reaches that is not in the mesh.
+
+use crate::netns::Netns;
+use crate::node::Node;
+
+/// A network namespace behind a cable. The node's default route leads to it.
+///
+/// Made before the daemon starts, it is the network the daemon finds.
+pub struct World {
+    pub netns: Netns,
+}
+
+impl World {
+    /// The node's own addresses on the cable.
+    pub const NODE: [&str; 2] = ["10.77.0.1", "fd77::1"];
+    /// Addresses of the world, each in both families: `10.88.0.10` and `fd88::10`, and so on.
+    pub const HOSTS: [[&str; 2]; 3] =
+        [["10.88.0.10", "fd88::10"], ["10.88.0.11", "fd88::11"], ["10.88.0.12", "fd88::12"]];
+
+    pub fn beside(node: &Node) -> Self {
+        let netns = Netns::new("w1");
+        let (near, far) = (&node.netns, &netns);
+        near.ip(&["link", "add", "w0", "type", "veth", "peer", "name", "h0", "netns", far.name()]);
+        for (side, device, ends) in
+            [(near, "w0", Self::NODE), (far, "h0", ["10.77.0.2", "fd77::2"])]
+        {
+            side.ip(&["addr", "add", &format!("{}/24", ends[0]), "dev", device]);
+            side.ip(&["addr", "add", &format!("{}/64", ends[1]), "dev", device, "nodad"]);
+            side.ip(&["link", "set", device, "up"]);
+        }
+        for address in Self::HOSTS.iter().flatten() {
+            far.add_address(address);
+        }
+        near.ip(&["route", "replace", "default", "via", "10.77.0.2"]);
+        near.ip(&["-6", "route", "replace", "default", "via", "fd77::2"]);
+        Self { netns }
+    }
+}
