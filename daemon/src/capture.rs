@@ -21,13 +21,16 @@ mod follow;
 pub(crate) mod gate;
 mod guard;
 mod host;
+mod lease;
 mod netns;
 mod nft;
 mod origin;
+mod pins;
 mod plan;
 mod preview;
 mod process;
 mod raw;
+mod ready;
 mod rootless;
 mod routes;
 mod runs;
@@ -50,8 +53,10 @@ pub(crate) use connections::open_connections;
 use follow::Follower;
 pub(crate) use gate::{Blueprint, GateId, Role, Tag};
 pub(crate) use origin::{Origin, Origins};
+use plan::Targets;
 pub(crate) use preview::{Preview, preview};
 pub(crate) use raw::Raw;
+use ready::Ready;
 pub(crate) use rootless::Rootless;
 use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs, Wanted};
@@ -131,12 +136,12 @@ impl Prepared {
     /// [`CaptureError`]; what had been installed is removed again.
     pub(crate) async fn install(mut self, mut reader: Reader) -> Result<Capture, CaptureError> {
         if matches!(self.backend, Backend::None) {
-            return Ok(self.follow(reader, None, 0, plan::Targets::default()));
+            return Ok(self.follow(reader, Targets::default(), None, 0));
         }
         let tables = Tables::open().map_err(|source| failed("reach the routing tables", source))?;
         let targets = plan::targets(&reader.peek());
         match self.set_up(&tables, &targets).await {
-            Ok(programs) => Ok(self.follow(reader, Some(tables), programs, targets)),
+            Ok(programs) => Ok(self.follow(reader, targets, Some(tables), programs)),
             Err(error) => {
                 for problem in
                     self.backend.remove().await.into_iter().chain(take_down(&tables).await)
@@ -149,11 +154,7 @@ impl Prepared {
     }
 
     /// Routes, then the guard, then what captures: nothing is captured that cannot arrive.
-    async fn set_up(
-        &mut self,
-        tables: &Tables,
-        targets: &plan::Targets,
-    ) -> Result<u32, CaptureError> {
+    async fn set_up(&mut self, tables: &Tables, targets: &Targets) -> Result<u32, CaptureError> {
         let (leftovers, problems) = tables.remove_all().await;
         if !leftovers.is_empty() {
             info!(?leftovers, "removed what an earlier meshd left");
@@ -161,16 +162,7 @@ impl Prepared {
         if let Some(problem) = problems.into_iter().next() {
             return Err(failed("remove what is left", io::Error::other(problem)));
         }
-        // The nft backend replaces it itself, without a gap.
-        if !matches!(self.backend, Backend::Nft(_)) {
-            let cleared = nft::clear().await;
-            cleared.map_err(|source| failed("remove the nft table that is left", source))?;
-        }
-        let guarded = guard::install(&self.config).await;
-        let guarded = guarded.map_err(|source| failed("load the table meshd_vip", source))?;
-        if !guarded {
-            self.notes.push(UNGUARDED.to_owned());
-        }
+        let guarded = self.guard().await?;
         for entry in self.plan(guarded) {
             tables.add(&entry).await.map_err(|source| failed(&format!("add {entry}"), source))?;
         }
@@ -178,8 +170,27 @@ impl Prepared {
         let runs = runs.map_err(|source| failed("find the cgroup2 mount", source))?;
         std::fs::create_dir_all(&runs)
             .map_err(|source| failed("make the cgroup of runs", source))?;
-        let attached = self.backend.attach(&runs, targets).await;
+        let attached = self.backend.attach(targets).await;
         attached.map_err(|source| failed("attach", source))
+    }
+
+    /// The table that refuses what is not captured, where the backend needs one. Whatever of the
+    /// other backend an earlier daemon left goes. `true`: the table is there.
+    async fn guard(&mut self) -> Result<bool, CaptureError> {
+        if self.backend.guards_itself() {
+            for cleared in [nft::clear().await, guard::remove().await] {
+                cleared.map_err(|source| failed("remove the nft tables that are left", source))?;
+            }
+            return Ok(false);
+        }
+        pins::remove(&self.config.cgroup)
+            .map_err(|source| failed("remove the BPF programs of an earlier meshd", source))?;
+        let guarded = guard::install(&self.config).await;
+        let guarded = guarded.map_err(|source| failed("load the table meshd_vip", source))?;
+        if !guarded {
+            self.notes.push(UNGUARDED.to_owned());
+        }
+        Ok(guarded)
     }
 
     /// Every route and rule this backend needs.
@@ -195,9 +206,9 @@ impl Prepared {
     fn follow(
         self,
         reader: Reader,
+        captured: Targets,
         tables: Option<Tables>,
         programs: u32,
-        captured: plan::Targets,
     ) -> Capture {
         let Self { backend, notes, .. } = self;
         let name = backend.name();
@@ -206,7 +217,8 @@ impl Prepared {
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
         let (counts, requests) = mpsc::channel(COUNT_REQUESTS);
-        let follower = Follower { backend, status: Arc::clone(&status), captured };
+        let ready = Ready::default();
+        let follower = Follower { backend, status: Arc::clone(&status), captured, ready };
         let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
         Capture { tables, status, counts, stop, follower }
     }
@@ -275,6 +287,11 @@ pub(crate) async fn clean_up(config: &config::Capture) -> Result<Vec<String>, Ve
             Ok(false) => {}
             Err(error) => problems.push(format!("table {table}: {error}")),
         }
+    }
+    match pins::remove(&config.cgroup) {
+        Ok(true) => removed.push("BPF programs".to_owned()),
+        Ok(false) => {}
+        Err(error) => problems.push(format!("pins of BPF programs: {error}")),
     }
     match Runs::open(config) {
         Ok((runs, _ended)) => {

@@ -21,10 +21,13 @@ HELPER(__u64, current_uid_gid, BPF_FUNC_get_current_uid_gid, void);
 HELPER(__u64, current_pid_tgid, BPF_FUNC_get_current_pid_tgid, void);
 HELPER(long, current_comm, BPF_FUNC_get_current_comm, void *, __u32);
 HELPER(__u64, netns_cookie, BPF_FUNC_get_netns_cookie, void *);
+HELPER(__u64, socket_cookie, BPF_FUNC_get_socket_cookie, void *);
 HELPER(long, set_socket_option, BPF_FUNC_setsockopt, void *, int, int, void *, int);
 HELPER(long, bind_source, BPF_FUNC_bind, void *, void *, int);
 HELPER(void *, socket_storage, BPF_FUNC_sk_storage_get, void *, void *, void *, __u64);
 HELPER(int, set_result, BPF_FUNC_set_retval, int);
+HELPER(long, assign_socket, BPF_FUNC_sk_assign, void *, void *, __u64);
+HELPER(long, release_socket, BPF_FUNC_sk_release, void *);
 
 #define AF_INET 2
 #define AF_INET6 10

@@ -1,6 +1,7 @@
 /* One object, because the hooks share their maps. */
 #include "connect.c"
 #include "getpeername.c"
+#include "inbound.c"
 #include "recvmsg.c"
 #include "sendmsg.c"
 

@@ -1,5 +1,8 @@
-/* Sends a connect() or sendto() to the fake address of what it wanted. */
+/* Sends a connect() or sendto() to the fake address of what it wanted, or to an endpoint. */
 #pragma once
+#include "decide.h"
+#include "reply.h"
+#include "scope.h"
 #include "wish.h"
 
 #define ALLOW 1
@@ -9,15 +12,17 @@ enum call { CONNECT, SENDTO };
 
 struct route {
 	enum verdict verdict;
-	__u64 number;
-	struct mesh_config *config;
+	/* Where to go instead. */
+	struct mesh_address to;
 	/* Source address to show to the application; all 0 = leave it alone. */
 	__u32 source[4];
 };
 
-INLINE int refuse(void)
+INLINE int refuse(struct bpf_sock_addr *ctx, enum call call)
 {
-	count(COUNT_REFUSED);
+	/* connect() of a datagram socket sends nothing: resolvers do it to sort addresses. */
+	if (call == SENDTO || ctx->protocol == IPPROTO_TCP)
+		count(COUNT_REFUSED);
 	set_result(-ECONNREFUSED);
 	return DENY;
 }
@@ -30,54 +35,117 @@ INLINE void unpace(struct bpf_sock_addr *ctx)
 }
 
 INLINE void choose_source(struct route *route, const struct mesh_address *wanted,
-			  const struct mesh_destination *found)
+			  const struct mesh_netns *netns, const struct mesh_destination *found)
 {
-	if (route->verdict == TO_PROXY && found) {
+	if (route->verdict == TO_PROXY && found)
 		__builtin_memcpy(route->source, found->source, sizeof(route->source));
-	} else if (!is_loopback(wanted)) {
-		if (wanted->family == AF_INET)
-			route->source[0] = route->config->source4;
-		else
-			__builtin_memcpy(route->source, route->config->source6,
-					 sizeof(route->source));
+	else if (is_loopback(wanted))
+		return;
+	else if (wanted->family == AF_INET)
+		route->source[0] = netns->source4;
+	else
+		__builtin_memcpy(route->source, netns->source6, sizeof(route->source));
+}
+
+/* Any ready endpoint of a virtual address; REFUSE where there is none. */
+INLINE void choose_endpoint(struct route *route, const struct mesh_address *wanted)
+{
+	struct mesh_endpoints *ready = map_lookup(&ENDPOINTS, wanted);
+	route->verdict = REFUSE;
+	if (!ready || !ready->count)
+		return;
+	__u32 chosen = random_u32() % ready->count;
+	if (chosen >= MOST_ENDPOINTS)
+		return;
+	const struct mesh_endpoint *endpoint = &ready->at[chosen];
+	__builtin_memcpy(route->to.ip, endpoint->ip, sizeof(route->to.ip));
+	route->to.port = endpoint->port;
+	route->to.family = endpoint->family;
+	route->verdict = TO_ENDPOINT;
+}
+
+INLINE void choose_fake(struct route *route, const struct mesh_config *config,
+			const struct mesh_address *wanted, __u64 number)
+{
+	__u16 port = config->dns_port;
+	if (route->verdict == TO_PROXY)
+		port = wanted->protocol == IPPROTO_UDP ? config->udp_port : config->tcp_port;
+	route->to.port = swap16(port);
+	route->to.family = wanted->family;
+	if (wanted->family == AF_INET) {
+		route->to.ip[0] = swap32(FAKE4_BASE | (__u32)number);
+	} else {
+		route->to.ip[0] = swap32(FAKE6_HIGH);
+		route->to.ip[1] = swap32(FAKE6_LOW);
+		route->to.ip[2] = swap32((__u32)(number >> 32));
+		route->to.ip[3] = swap32((__u32)number);
 	}
 }
 
-/* Where this call goes. Everything but PASS and REFUSE has been noted under `number`. */
-INLINE void plan(struct bpf_sock_addr *ctx, enum call call, const struct mesh_address *wanted,
+/* What is decided before the destination is looked up; TO_PROXY = nothing yet. */
+INLINE enum verdict screen(struct bpf_sock_addr *ctx, enum call call,
+			   const struct mesh_config *config, const struct mesh_scope *scope,
+			   const struct mesh_address *wanted)
+{
+	int fake = is_fake(config, wanted), ours = fake || is_virtual(config, wanted);
+	/* Outside every scope, or tied to a device: loopback cannot be reached. */
+	if (!scope || ctx->sk->bound_dev_if > 1)
+		return ours ? REFUSE : PASS;
+	if (fake)
+		return call == SENDTO && is_own_flow(wanted, scope->workload) ? PASS : REFUSE;
+	if (call == SENDTO && is_answer(ctx, wanted))
+		return PASS;
+	return TO_PROXY;
+}
+
+/* Where this call goes. What goes to meshd has been noted. */
+INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address *wanted,
 		 struct route *route)
 {
-	struct mesh_destination *found = 0;
+	struct mesh_config *settings = config();
 	route->verdict = PASS;
-	route->config = config();
-	if (!route->config)
+	if (!settings || !ctx->sk || (ctx->sk->mark & settings->mark_mask) == settings->mark_own)
 		return;
-	__u64 scope = current_ancestor_cgroup(route->config->level);
-	if (foreign(ctx, route->config, scope))
+	if (wanted->protocol != IPPROTO_TCP && wanted->protocol != IPPROTO_UDP)
 		return;
-	if (call == SENDTO && is_fake(wanted) && is_own_question(wanted, scope))
+	__u64 cookie = netns_cookie(ctx);
+	struct mesh_netns *netns = map_lookup(&NETNS, &cookie);
+	if (!netns)
 		return;
-	route->verdict = decide(route->config, wanted, &found);
+	name_loopback(wanted);
+	struct mesh_scope *scope = scope_of(settings, netns, cookie);
+	route->verdict = screen(ctx, call, settings, scope, wanted);
+	if (route->verdict != TO_PROXY || !scope)
+		return;
+	struct mesh_destination *found = map_lookup(&DESTINATIONS, wanted);
+	route->verdict = decide(settings, scope, wanted, found);
 	if (route->verdict == PASS || route->verdict == REFUSE)
 		return;
-	int datagram = ctx->protocol == IPPROTO_UDP;
-	route->number = datagram ? note_question(wanted, scope) : note_connect(wanted, scope);
-	if (!route->number) {
-		route->verdict = REFUSE;
-		return;
+	if (call == CONNECT && found && found->balanced) {
+		choose_endpoint(route, wanted);
+		if (route->verdict == TO_ENDPOINT)
+			count(COUNT_BALANCED);
+	} else if (!meshd_lives()) {
+		route->verdict = without_meshd(settings, route->verdict, wanted);
+		if (route->verdict == TO_ENDPOINT)
+			choose_endpoint(route, wanted);
+	} else {
+		int datagram = wanted->protocol == IPPROTO_UDP;
+		__u64 number = datagram ? note_flow(wanted, scope->workload)
+					 : note_connect(wanted, scope->workload);
+		choose_source(route, wanted, netns, found);
+		choose_fake(route, settings, wanted, number);
+		if (!number)
+			route->verdict = REFUSE;
+		else if (route->verdict == TO_DNS)
+			count(COUNT_QUESTIONS);
+		else
+			count(datagram ? COUNT_DATAGRAMS : COUNT_CONNECTIONS);
+		if (!datagram)
+			unpace(ctx);
 	}
-	count(route->verdict == TO_PROXY ? COUNT_CONNECTIONS : COUNT_QUESTIONS);
-	choose_source(route, wanted, found);
-	if (call == CONNECT)
-		remember_peer(ctx, wanted);
-	if (!datagram)
-		unpace(ctx);
-}
-
-INLINE __u16 listener(const struct route *route)
-{
-	const struct mesh_config *config = route->config;
-	return swap16(route->verdict == TO_PROXY ? config->tcp_port : config->dns_port);
+	if (call == CONNECT && (route->verdict != PASS && route->verdict != REFUSE))
+		remember(ctx, wanted, &route->to);
 }
 
 /* Source addresses: the socket's own where it has one, else what a direct connection would show. */
@@ -111,10 +179,10 @@ INLINE int redirect4(struct bpf_sock_addr *ctx, enum call call)
 	if (route.verdict == PASS)
 		return ALLOW;
 	if (route.verdict == REFUSE)
-		return refuse();
+		return refuse(ctx, call);
 	keep_source4(ctx, call, route.source[0]);
-	ctx->user_ip4 = swap32(FAKE4_BASE | (__u32)route.number);
-	ctx->user_port = listener(&route);
+	ctx->user_ip4 = route.to.ip[0];
+	ctx->user_port = route.to.port;
 	return ALLOW;
 }
 
@@ -144,30 +212,6 @@ INLINE void keep_source6(struct bpf_sock_addr *ctx, enum call call, const __u32 
 	bind_source(ctx, &address, sizeof(address));
 }
 
-/* An IPv4 destination asked for by an IPv6 socket stays IPv4 throughout. */
-INLINE int redirect_mapped(struct bpf_sock_addr *ctx, enum call call, __u32 ip)
-{
-	struct mesh_address wanted = {
-		.ip = { ip },
-		.port = ctx->user_port,
-		.family = AF_INET,
-		.protocol = ctx->protocol,
-	};
-	struct route route = {};
-	plan(ctx, call, &wanted, &route);
-	if (route.verdict == PASS)
-		return ALLOW;
-	if (route.verdict == REFUSE)
-		return refuse();
-	if (route.source[0]) {
-		__u32 source[4] = { 0, 0, swap32(0x0000ffff), route.source[0] };
-		keep_source6(ctx, call, source);
-	}
-	ctx->user_ip6[3] = swap32(FAKE4_BASE | (__u32)route.number);
-	ctx->user_port = listener(&route);
-	return ALLOW;
-}
-
 INLINE int redirect6(struct bpf_sock_addr *ctx, enum call call)
 {
 	struct mesh_address wanted = {
@@ -176,19 +220,32 @@ INLINE int redirect6(struct bpf_sock_addr *ctx, enum call call)
 		.family = AF_INET6,
 		.protocol = ctx->protocol,
 	};
-	if (is_mapped(wanted.ip))
-		return redirect_mapped(ctx, call, wanted.ip[3]);
+	/* An IPv4 destination asked for by an IPv6 socket is IPv4 throughout. */
+	if (is_mapped(wanted.ip)) {
+		wanted.family = AF_INET;
+		wanted.ip[0] = wanted.ip[3];
+		wanted.ip[2] = wanted.ip[3] = 0;
+	}
 	struct route route = {};
 	plan(ctx, call, &wanted, &route);
 	if (route.verdict == PASS)
 		return ALLOW;
 	if (route.verdict == REFUSE)
-		return refuse();
-	keep_source6(ctx, call, route.source);
-	ctx->user_ip6[0] = swap32(FAKE6_HIGH);
-	ctx->user_ip6[1] = swap32(FAKE6_LOW);
-	ctx->user_ip6[2] = swap32((__u32)(route.number >> 32));
-	ctx->user_ip6[3] = swap32((__u32)route.number);
-	ctx->user_port = listener(&route);
+		return refuse(ctx, call);
+	if (route.to.family == AF_INET) {
+		__u32 source[4] = { 0, 0, swap32(0x0000ffff), route.source[0] };
+		if (route.source[0])
+			keep_source6(ctx, call, source);
+		ctx->user_ip6[0] = ctx->user_ip6[1] = 0;
+		ctx->user_ip6[2] = swap32(0x0000ffff);
+		ctx->user_ip6[3] = route.to.ip[0];
+	} else {
+		keep_source6(ctx, call, route.source);
+		ctx->user_ip6[0] = route.to.ip[0];
+		ctx->user_ip6[1] = route.to.ip[1];
+		ctx->user_ip6[2] = route.to.ip[2];
+		ctx->user_ip6[3] = route.to.ip[3];
+	}
+	ctx->user_port = route.to.port;
 	return ALLOW;
 }

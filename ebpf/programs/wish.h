@@ -1,6 +1,7 @@
 /* Notes what was wanted and by whom under a number that fits into a fake address. */
 #pragma once
-#include "decide.h"
+#include "address.h"
+#include "maps.h"
 
 /* A number nobody can foresee: who connects to a fake address directly finds nothing there. */
 INLINE __u64 random_number(__u8 family)
@@ -13,9 +14,10 @@ INLINE __u64 random_number(__u8 family)
 	return number ? number : 1;
 }
 
-INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted, __u64 scope)
+INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted,
+		      __u64 workload)
 {
-	wish->cgroup = scope;
+	wish->workload = workload;
 	wish->at = monotonic_ns();
 	wish->pid = current_pid_tgid() >> 32;
 	wish->uid = current_uid_gid();
@@ -36,46 +38,53 @@ INLINE __u64 note(void *map, const struct mesh_wish *wish)
 	return 0;
 }
 
-INLINE __u64 note_connect(const struct mesh_address *wanted, __u64 scope)
+INLINE __u64 note_connect(const struct mesh_address *wanted, __u64 workload)
 {
 	struct mesh_wish wish;
-	fill_wish(&wish, wanted, scope);
+	fill_wish(&wish, wanted, workload);
 	return note(&CONNECTS, &wish);
 }
 
-/* The caller's number for this resolver, the one it has or a new one. */
-INLINE __u64 note_question(const struct mesh_address *wanted, __u64 scope)
+/* The caller's number for this destination, the one it has or a new one. */
+INLINE __u64 note_flow(const struct mesh_address *wanted, __u64 workload)
 {
-	struct mesh_asker asker = { .cgroup = scope, .pid = current_pid_tgid() >> 32, .wanted = *wanted };
+	struct mesh_asker asker = {
+		.workload = workload,
+		.pid = current_pid_tgid() >> 32,
+		.wanted = *wanted,
+	};
 	__u64 *known = map_lookup(&ASKERS, &asker);
-	if (known && map_lookup(&QUESTIONS, known))
+	if (known && map_lookup(&FLOWS, known))
 		return *known;
 	struct mesh_wish wish;
-	fill_wish(&wish, wanted, scope);
-	__u64 number = note(&QUESTIONS, &wish);
+	fill_wish(&wish, wanted, workload);
+	__u64 number = note(&FLOWS, &wish);
 	if (number)
 		map_update(&ASKERS, &asker, &number, BPF_ANY);
 	return number;
 }
 
-INLINE __u64 number_of(const struct mesh_address *fake)
+INLINE struct mesh_address *wanted_by(__u64 number)
 {
-	if (fake->family == AF_INET)
-		return swap32(fake->ip[0]) & FAKE4_BITS;
-	return ((__u64)swap32(fake->ip[2]) << 32) | swap32(fake->ip[3]);
+	struct mesh_wish *wish = map_lookup(&FLOWS, &number);
+	return wish ? &wish->wanted : 0;
 }
 
-/* An IPv6 socket connected to an IPv4 resolver names its (fake) peer with every datagram. */
-INLINE int is_own_question(const struct mesh_address *fake, __u64 scope)
+/* An IPv6 socket connected to an IPv4 address names its (fake) peer with every datagram. */
+INLINE int is_own_flow(const struct mesh_address *fake, __u64 workload)
 {
-	__u64 number = number_of(fake);
-	struct mesh_wish *question = map_lookup(&QUESTIONS, &number);
-	return question && question->cgroup == scope;
+	__u64 number = fake->family == AF_INET ? swap32(fake->ip[0]) & FAKE4_BITS : number6(fake->ip);
+	struct mesh_wish *wish = map_lookup(&FLOWS, &number);
+	return wish && wish->workload == workload;
 }
 
-INLINE void remember_peer(struct bpf_sock_addr *ctx, const struct mesh_address *wanted)
+INLINE void remember(struct bpf_sock_addr *ctx, const struct mesh_address *wanted,
+		     const struct mesh_address *actual)
 {
-	struct mesh_address *peer = socket_storage(&PEERS, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (peer)
-		*peer = *wanted;
+	struct mesh_connected *connected =
+		socket_storage(&CONNECTED, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!connected)
+		return;
+	connected->wanted = *wanted;
+	connected->actual = *actual;
 }

@@ -11,6 +11,23 @@ pub const FAKE6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd6d, 0x6573, 0x6864, 0, 0, 0
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
+/// Cgroups at so many depths can be scopes.
+pub(crate) const LEVELS: usize = 16;
+/// A virtual address can have so many endpoints to pick from, each counted as often as its weight
+/// deserves.
+pub const MOST_SHARES: usize = 32;
+
+/// `enum mesh_flag`.
+pub(crate) mod flags {
+    pub(crate) const SCOPES_BY_UID: u32 = 1;
+    pub(crate) const SCOPES_BY_NETNS: u32 = 2;
+    pub(crate) const SCOPE_HOST: u32 = 4;
+    pub(crate) const EXCLUDES_NETS: u32 = 8;
+    pub(crate) const EXCLUDES_UIDS: u32 = 16;
+    pub(crate) const FAIL_CLOSED: u32 = 32;
+    pub(crate) const STRICT: u32 = 64;
+}
+
 /// Transport protocol numbers as in an IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,45 +46,98 @@ pub(crate) struct Address {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawConfig {
-    pub(crate) netns: u64,
     pub(crate) mark_own: u32,
     pub(crate) mark_mask: u32,
     pub(crate) vip4: u32,
     pub(crate) vip4_mask: u32,
     pub(crate) vip6: [u32; 2],
+    pub(crate) flags: u32,
+    pub(crate) tcp_port: u16,
+    pub(crate) udp_port: u16,
+    pub(crate) dns_port: u16,
+    pub(crate) unused: u16,
+    pub(crate) levels: [u8; LEVELS],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawNetns {
     pub(crate) source4: u32,
     pub(crate) source6: [u32; 4],
-    pub(crate) tcp_port: u16,
-    pub(crate) dns_port: u16,
-    pub(crate) level: u32,
+    pub(crate) own: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RawScopeKey {
+    pub(crate) id: u64,
+    pub(crate) kind: u32,
     pub(crate) unused: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawScope {
+    pub(crate) workload: u64,
+    pub(crate) egress: u32,
+    pub(crate) excluded: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawDestination {
     pub(crate) source: [u32; 4],
+    pub(crate) balanced: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawEndpoint {
+    ip: [u32; 4],
+    port: u16,
+    family: u16,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawEndpoints {
+    pub(crate) count: u32,
+    pub(crate) at: [RawEndpoint; MOST_SHARES],
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawWish {
-    pub(crate) cgroup: u64,
-    pub(crate) at: u64,
-    pub(crate) pid: u32,
-    pub(crate) uid: u32,
-    pub(crate) comm: [u8; 16],
     pub(crate) wanted: Address,
+    pub(crate) uid: u32,
+    pub(crate) workload: u64,
+    pub(crate) at: u64,
+    pub(crate) comm: [u8; 16],
+    pub(crate) pid: u32,
     unused: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawInbound {
+    port: u16,
+    protocol: u8,
+    unused: u8,
 }
 
 // The header asserts the same numbers.
 const _: () = assert!(size_of::<Address>() == 20);
-const _: () = assert!(size_of::<RawConfig>() == 64);
-const _: () = assert!(size_of::<RawDestination>() == 16);
+const _: () = assert!(size_of::<RawConfig>() == 52);
+const _: () = assert!(size_of::<RawNetns>() == 24);
+const _: () = assert!(size_of::<RawScopeKey>() == 16);
+const _: () = assert!(size_of::<RawScope>() == 16);
+const _: () = assert!(size_of::<RawDestination>() == 20);
+const _: () = assert!(size_of::<RawEndpoint>() == 20);
+const _: () = assert!(size_of::<RawEndpoints>() == 644);
 const _: () = assert!(size_of::<RawWish>() == 64);
+const _: () = assert!(size_of::<RawInbound>() == 4);
 
 // SAFETY: `repr(C)` integers without padding (the sizes above are the sums of their fields), and
 // every bit pattern is a value.
@@ -75,9 +145,34 @@ unsafe impl Pod for Address {}
 // SAFETY: as above.
 unsafe impl Pod for RawConfig {}
 // SAFETY: as above.
+unsafe impl Pod for RawNetns {}
+// SAFETY: as above.
+unsafe impl Pod for RawScopeKey {}
+// SAFETY: as above.
+unsafe impl Pod for RawScope {}
+// SAFETY: as above.
 unsafe impl Pod for RawDestination {}
 // SAFETY: as above.
+unsafe impl Pod for RawEndpoints {}
+// SAFETY: as above.
 unsafe impl Pod for RawWish {}
+// SAFETY: as above.
+unsafe impl Pod for RawInbound {}
+
+impl RawEndpoint {
+    pub(crate) const NONE: Self = Self { ip: [0; 4], port: 0, family: 0 };
+
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let family = if address.is_ipv4() { AF_INET } else { AF_INET6 };
+        Self { ip: words(address.ip()), port: address.port().to_be(), family: family.into() }
+    }
+}
+
+impl RawInbound {
+    pub(crate) fn new(transport: Transport, port: u16) -> Self {
+        Self { port, protocol: transport as u8, unused: 0 }
+    }
+}
 
 impl Address {
     pub(crate) fn new(address: SocketAddr, transport: Transport) -> Self {

@@ -55,6 +55,19 @@ fn pins(folder: &Path, cgroup: &str) -> Vec<String> {
     found
 }
 
+/// Removes the BPF programs and maps that daemons of the test process `pid` pinned, which would
+/// stay attached for ever.
+pub fn remove_pins(pid: u32) {
+    let mine = format!("mt{pid}-");
+    let Ok(entries) = fs::read_dir("/sys/fs/bpf/meshd") else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&mine) {
+            // A parallel test may be sweeping the same one.
+            fs::remove_dir_all(entry.path()).unwrap_or_default();
+        }
+    }
+}
+
 /// Removes a cgroup and those below it, deepest first, after killing what is in it.
 pub fn remove_cgroup(cgroup: &str) -> io::Result<()> {
     let root = cgroup2().join(cgroup);

@@ -95,6 +95,7 @@ fn sweep() {
         let Some(pid) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
         if !Path::new(&format!("/proc/{pid}")).exists() {
             ip(&["netns", "del", &name]);
+            crate::host::remove_pins(pid);
         }
     }
 }

@@ -277,6 +277,7 @@ impl Drop for Node {
         let code = self.daemon.is_some().then(|| self.stop());
         let left = self.leftovers();
         remove_cgroup(&self.cgroup).expect("remove the test's cgroup");
+        host::remove_pins(std::process::id());
         if !failing && host::is_root() {
             assert!(code.is_none_or(|code| code == Some(0)), "meshd ended with {code:?}");
             assert!(left.is_empty(), "left on the host: {left:?}");

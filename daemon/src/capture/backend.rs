@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::ebpf::Ebpf;
 use super::nft::Nft;
-use super::plan::{self, Change, Targets};
+use super::plan::{Change, Targets};
+use super::ready::Shares;
 use super::routes::{Entry, Prefix};
 use super::{CaptureError, Counters, Origins};
 use crate::config::{self, BackendChoice};
@@ -88,7 +88,10 @@ impl Backend {
     pub(super) fn programs(&self) -> Vec<String> {
         match self {
             Self::Ebpf(_) => {
-                mesh_ebpf::PROGRAMS.iter().map(|name| format!("bpf program {name}")).collect()
+                let hooks = mesh_ebpf::Hook::ALL.into_iter();
+                hooks
+                    .map(|hook| format!("bpf program {} at {}", hook.program(), hook.name()))
+                    .collect()
             }
             Self::Nft(_) | Self::None => Vec::new(),
         }
@@ -102,17 +105,29 @@ impl Backend {
         }
     }
 
-    /// Starts to capture `targets`; `runs` is the cgroup of all runs.
-    pub(super) async fn attach(&mut self, runs: &Path, targets: &Targets) -> io::Result<u32> {
+    /// Starts to capture `targets`.
+    pub(super) async fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
         match self {
-            Self::Ebpf(ebpf) => {
-                let programs = ebpf.attach(runs)?;
-                let first = plan::difference(&Targets::default(), targets);
-                ebpf.update(&first).map_err(io::Error::other)?;
-                Ok(programs)
-            }
+            Self::Ebpf(ebpf) => ebpf.attach(targets),
             Self::Nft(nft) => nft.attach(targets).await,
             Self::None => Ok(0),
+        }
+    }
+
+    /// The backend itself refuses virtual and fake addresses to those it does not capture.
+    pub(super) fn guards_itself(&self) -> bool {
+        matches!(self, Self::Ebpf(_))
+    }
+
+    /// It has to know the ready endpoints behind virtual addresses ([`Self::lead`]).
+    pub(super) fn wants_endpoints(&self) -> bool {
+        matches!(self, Self::Ebpf(_))
+    }
+
+    pub(super) fn lead(&mut self, shares: Shares) -> Result<(), String> {
+        match self {
+            Self::Ebpf(ebpf) => ebpf.lead(shares),
+            Self::Nft(_) | Self::None => Ok(()),
         }
     }
 
@@ -149,8 +164,8 @@ impl Backend {
     pub(super) async fn remove(self) -> Vec<String> {
         match self {
             Self::Nft(nft) => nft.remove().await.err().into_iter().collect(),
-            // The links of the programs go with this value.
-            Self::Ebpf(_) | Self::None => Vec::new(),
+            Self::Ebpf(ebpf) => ebpf.remove().err().into_iter().collect(),
+            Self::None => Vec::new(),
         }
     }
 }

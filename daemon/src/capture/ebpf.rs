@@ -1,87 +1,119 @@
 //! The eBPF backend: destinations are rewritten at `connect()`, before there is a packet.
 //!
-//! The programs sit on the cgroup of all runs, so a run costs nothing to add. Their links are not
-//! pinned: they go with the process, and foreign traffic flows at once.
+//! The programs sit at the root of all cgroups, once; whose traffic is taken is an entry in a
+//! map, so a workload costs nothing to add, and everybody else leaves after a few lookups. They
+//! refuse virtual and fake addresses by themselves: no packet filter is needed. Pinned, they
+//! outlive meshd and go by its lease ([`super::lease`]).
+
+mod apply;
+mod explain;
 
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 
-use mesh_ebpf::{Config, Destinations, LoadError, Programs};
+use mesh_ebpf::{Inbound, Lease, Parts, Programs, Rules, Settings};
+use tracing::warn;
 
-use super::plan::Change;
-use super::{Counters, Origins, cgroup, host, own_addresses};
-use crate::config;
-use crate::model::{Place, Transport};
+use super::cgroup::Mount;
+use super::lease::Heartbeat;
+use super::plan::{self, Targets};
+use super::ready::Shares;
+use super::{Counters, Origins, host, own_addresses, pins};
+use crate::config::{self, FailMode};
+use explain::explain;
 
 #[derive(Debug)]
 pub(super) struct Ebpf {
     programs: Programs,
-    destinations: Destinations,
-    config: Config,
+    rules: Rules,
+    inbound: Inbound,
+    /// Taken by [`Self::attach`].
+    lease: Option<Lease>,
+    heartbeat: Option<Heartbeat>,
+    mount: Mount,
+    netns: u64,
+    /// The sources applications see, as last told to the programs.
+    sources: Option<(std::net::Ipv4Addr, std::net::Ipv6Addr)>,
+    shares: Shares,
+    config: config::Capture,
 }
 
 impl Ebpf {
     /// Loads the programs; nothing is captured yet. The error says why not, for a person.
     pub(super) fn probe(config: &config::Capture) -> Result<Self, String> {
         let netns = host::netns_cookie().map_err(|error| format!("SO_NETNS_COOKIE: {error}"))?;
-        let (source4, source6) = host::main_addresses(&own_addresses());
-        let depth = cgroup::depth(&config.cgroup);
-        let config = Config {
-            netns,
+        let mount = Mount::find().map_err(|_none| "no cgroup2 file system is mounted")?;
+        let root = File::open(mount.root()).map_err(|error| format!("cgroup root: {error}"))?;
+        mesh_ebpf::cgroup_is_free(root.as_fd())?;
+        let settings = Settings {
             mark_own: config.mark_own,
             mark_mask: config.mark_mask,
             vip4: (config.vip4.base, config.vip4.prefix),
             vip6: config.vip6.base,
-            source4,
-            source6,
             tcp_port: config.tcp_port,
+            udp_port: config.udp_port,
             dns_port: config.dns_port,
-            level: u32::try_from(depth + 1).unwrap_or(u32::MAX),
+            fail_closed: config.fail_mode == FailMode::Closed,
+            strict: config.strict,
         };
-        let mut programs = Programs::load(&config).map_err(|error| explain(&error))?;
-        let destinations = programs.take_destinations().ok_or("the programs have no map")?;
-        Ok(Self { programs, destinations, config })
+        let kept = pins::kept(&config.cgroup);
+        let (programs, parts) = Programs::load(settings, kept.as_deref())
+            .or_else(|_unusable| Programs::load(settings, None))
+            .map_err(|error| explain(&error))?;
+        let Parts { rules, inbound, lease } = parts;
+        Ok(Self {
+            programs,
+            rules,
+            inbound,
+            lease: Some(lease),
+            heartbeat: None,
+            mount,
+            netns,
+            sources: None,
+            shares: Shares::new(),
+            config: config.clone(),
+        })
     }
 
     pub(super) fn origins(&self) -> Origins {
         Origins::ebpf(self.programs.wishes())
     }
 
-    /// Captures the processes below `runs`. Returns the number of programs.
-    pub(super) fn attach(&mut self, runs: &Path) -> io::Result<u32> {
-        let cgroup = File::open(runs)?;
-        self.programs.attach(cgroup).map_err(|error| io::Error::other(explain(&error)))
-    }
-
-    /// Does what can be done; the error is the first of those that could not.
-    pub(super) fn update(&mut self, change: &Change) -> Result<(), String> {
-        let mut outcome = Ok(());
-        for place in &change.added {
-            let Place { transport, address } = *place;
-            let source = source(address);
-            if let Err(error) = self.destinations.insert(address, protocol(transport), source) {
-                outcome = outcome.and(Err(format!("{place} is not captured: {error}")));
-            }
+    /// Captures `targets`. What an earlier daemon left goes on until this takes its place.
+    /// Returns the number of programs.
+    pub(super) fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
+        self.refresh(&own_addresses()).map_err(io::Error::other)?;
+        self.exclude().map_err(io::Error::other)?;
+        let change = plan::difference(&Targets::default(), targets);
+        if let Err(problem) = self.update(&change) {
+            warn!(problem, "not everything is captured");
         }
-        for place in &change.removed {
-            let Place { transport, address } = *place;
-            if let Err(error) = self.destinations.remove(address, protocol(transport)) {
-                outcome = outcome.and(Err(format!("{place} stays captured: {error}")));
+        let lease = self.lease.take().ok_or_else(|| io::Error::other("attached already"))?;
+        self.heartbeat = Some(Heartbeat::start(lease)?);
+        let pins = match pins::prepare(&self.config.cgroup) {
+            Ok(pins) => Some(pins),
+            Err(error) if self.config.fail_mode == FailMode::Closed => return Err(error),
+            Err(error) => {
+                warn!(%error, "the programs cannot be pinned: they end with meshd");
+                None
             }
-        }
-        outcome
+        };
+        let (cgroup, netns) = (File::open(self.mount.root())?, File::open(OWN_NETNS)?);
+        let attached = self.programs.attach(cgroup.as_fd(), netns.as_fd(), pins.as_ref());
+        attached.map_err(|error| io::Error::other(explain(&error)))
     }
 
     /// The host's addresses may have changed: applications see them as their own.
     pub(super) fn refresh(&mut self, own: &[IpAddr]) -> Result<(), String> {
-        let (source4, source6) = host::main_addresses(own);
-        if (source4, source6) == (self.config.source4, self.config.source6) {
-            return Ok(());
+        let sources = host::main_addresses(own);
+        if self.sources != Some(sources) {
+            let set = self.rules.set_netns(self.netns, sources, true);
+            set.map_err(|error| format!("this host's addresses: {error}"))?;
+            self.sources = Some(sources);
         }
-        self.config = Config { source4, source6, ..self.config };
-        self.programs.configure(&self.config).map_err(|error| explain(&error))
+        Ok(())
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -92,35 +124,16 @@ impl Ebpf {
             refused: counters.refused(),
         }
     }
-}
 
-fn protocol(transport: Transport) -> mesh_ebpf::Transport {
-    match transport {
-        Transport::Tcp => mesh_ebpf::Transport::Tcp,
-        Transport::Udp => mesh_ebpf::Transport::Udp,
+    /// Detaches everything at once.
+    pub(super) fn remove(self) -> Result<(), String> {
+        let Self { programs, heartbeat, config, .. } = self;
+        let removed = pins::remove(&config.cgroup).map(|_found| ());
+        drop(programs);
+        drop(heartbeat);
+        removed.map_err(|error| format!("pins of BPF programs: {error}"))
     }
 }
 
-/// What a direct connection would show as its source; loopback needs no help.
-fn source(address: SocketAddr) -> Option<IpAddr> {
-    host::source_to(address.ip()).filter(|source| !source.is_loopback())
-}
-
-fn explain(error: &LoadError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        let line = cause_text.lines().next().unwrap_or_default();
-        if !text.contains(line) {
-            text.push_str(": ");
-            text.push_str(line); // more lines are the verifier's log
-        }
-        source = cause.source();
-    }
-    let denied = |error: &&io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-    if error.io_error().filter(denied).is_some() {
-        text.push_str(" (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)");
-    }
-    text
-}
+/// Of the calling thread.
+const OWN_NETNS: &str = "/proc/thread-self/ns/net";

@@ -1,6 +1,7 @@
 //! Keeps what is captured equal to the newest snapshot.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -8,6 +9,7 @@ use tracing::{error, warn};
 
 use super::backend::Backend;
 use super::plan::{self, Targets};
+use super::ready::Ready;
 use super::{AddressNews, Counters, Status, own_addresses};
 use crate::state::{Reader, Snapshot};
 
@@ -19,7 +21,11 @@ pub(super) struct Follower {
     pub(super) backend: Backend,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) captured: Targets,
+    pub(super) ready: Ready,
 }
+
+/// How often endpoints' health is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Follower {
     /// Runs until `stop`, then hands the backend back, still capturing.
@@ -36,13 +42,21 @@ impl Follower {
         if let Err(error) = &news {
             warn!(%error, "changed addresses of this host are noticed at the next start");
         }
+        let mut applied = None;
         loop {
             let snapshot = reader.peek();
-            self.apply(&snapshot).await;
+            if applied != Some(snapshot.revision) {
+                self.apply(&snapshot).await;
+                applied = Some(snapshot.revision);
+            }
+            if self.backend.wants_endpoints() {
+                self.lead(&snapshot);
+            }
             reader.acknowledge(snapshot.revision);
             tokio::select! {
                 () = stop.cancelled() => return self.backend,
                 () = reader.changed() => {}
+                () = tokio::time::sleep(LOOK), if self.backend.wants_endpoints() => {}
                 () = addresses_changed(news.as_ref().ok()) => self.refresh(),
                 Some(request) = counts.recv() => {
                     // Who asked may have gone; the next one asks again.
@@ -61,6 +75,14 @@ impl Follower {
         let outcome = self.backend.update(&change, &targets).await;
         self.captured = targets;
         self.report("destinations", outcome);
+    }
+
+    /// Where the backend sends calls to virtual addresses that meshd does not carry.
+    fn lead(&mut self, snapshot: &Snapshot) {
+        if let Some(shares) = self.ready.shares(snapshot) {
+            let outcome = self.backend.lead(shares);
+            self.report("endpoints", outcome);
+        }
     }
 
     /// Applications see the host's addresses as their own.

@@ -124,7 +124,7 @@ impl Origins {
             #[cfg(test)]
             Source::Fixed(origin) => Ok(*origin),
             Source::Ebpf(wishes) => {
-                let origin = noted(wishes.question(local.ip()))?;
+                let origin = noted(wishes.flow(local.ip()))?;
                 // Noted when the process first asked this resolver, not when it asked this.
                 Ok(Origin { connecting: Duration::ZERO, ..origin })
             }
@@ -184,7 +184,7 @@ fn noted(wish: io::Result<Wish>) -> Result<Origin, OriginError> {
     let wish = wish?;
     Ok(Origin {
         destination: wish.wanted,
-        workload: Some(wish.cgroup),
+        workload: Some(wish.workload),
         pid: wish.pid,
         uid: wish.uid,
         process: wish.process,

@@ -28,7 +28,7 @@ pub(crate) async fn preview(config: &config::Capture) -> Preview {
     if matches!(prepared.backend, Backend::None) {
         return Preview { backend: Some(backend), notes: prepared.notes, ..Preview::default() };
     }
-    let guarded = host::program("nft").is_some();
+    let guarded = !prepared.backend.guards_itself() && host::program("nft").is_some();
     let mut steps: Vec<String> =
         prepared.plan(guarded).iter().map(|entry| format!("ip {entry}")).collect();
     steps.push(format!("cgroup {}", config.cgroup));

@@ -1,0 +1,166 @@
+/* The maps, and what is asked of them everywhere. */
+#pragma once
+#include "bpf.h"
+#include "shared.h"
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, struct mesh_config);
+	MAP_UINT(max_entries, 1);
+} CONFIG SECTION(".maps");
+
+/* Until when meshd is known to live, in monotonic nanoseconds. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u64);
+	MAP_UINT(max_entries, 1);
+} LEASE SECTION(".maps");
+
+/* By cookie. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_TYPE(key, __u64);
+	MAP_TYPE(value, struct mesh_netns);
+	MAP_UINT(max_entries, 1024);
+} NETNS SECTION(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_TYPE(key, struct mesh_scope_key);
+	MAP_TYPE(value, struct mesh_scope);
+	MAP_UINT(max_entries, 65536);
+} SCOPES SECTION(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_TYPE(key, struct mesh_address);
+	MAP_TYPE(value, struct mesh_destination);
+	MAP_UINT(max_entries, 262144);
+} DESTINATIONS SECTION(".maps");
+
+/* By virtual address and port. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_TYPE(key, struct mesh_address);
+	MAP_TYPE(value, struct mesh_endpoints);
+	MAP_UINT(max_entries, 131072);
+} ENDPOINTS SECTION(".maps");
+
+/* One bit per port: TCP's 65536, then UDP's. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u64);
+	MAP_UINT(max_entries, 2048);
+} EXCLUDED_PORTS SECTION(".maps");
+
+/* The longest prefix decides: 1 = left alone, 0 = not. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LPM_TRIE);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_TYPE(key, struct mesh_net);
+	MAP_TYPE(value, __u32);
+	MAP_UINT(max_entries, 4096);
+} EXCLUDED_NETS SECTION(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u32);
+	MAP_UINT(max_entries, 1024);
+} EXCLUDED_UIDS SECTION(".maps");
+
+/* By the number in the fake address. meshd takes an entry out when it accepts the connection, so
+ * what is in here is under way; the oldest leftovers of failed connects make room. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
+	MAP_TYPE(key, __u64);
+	MAP_TYPE(value, struct mesh_wish);
+	MAP_UINT(max_entries, 32768);
+} CONNECTS SECTION(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
+	MAP_TYPE(key, struct mesh_asker);
+	MAP_TYPE(value, __u64);
+	MAP_UINT(max_entries, 32768);
+} ASKERS SECTION(".maps");
+
+/* By the number in the fake address, of datagrams. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
+	MAP_TYPE(key, __u64);
+	MAP_TYPE(value, struct mesh_wish);
+	MAP_UINT(max_entries, 32768);
+} FLOWS SECTION(".maps");
+
+/* When it was last heard of, in monotonic nanoseconds. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
+	MAP_TYPE(key, struct mesh_peer);
+	MAP_TYPE(value, __u64);
+	MAP_UINT(max_entries, 32768);
+} PEERS SECTION(".maps");
+
+/* Goes with the socket. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_SK_STORAGE);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_TYPE(key, int);
+	MAP_TYPE(value, struct mesh_connected);
+} CONNECTED SECTION(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_TYPE(key, struct mesh_inbound);
+	MAP_TYPE(value, __u32);
+	MAP_UINT(max_entries, 4096);
+} INBOUND SECTION(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_SOCKMAP);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u32);
+	MAP_UINT(max_entries, LISTENER_SLOTS);
+} LISTENERS SECTION(".maps");
+
+/* Sources under which meshd itself reaches an application behind an inbound port. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
+	MAP_TYPE(key, struct mesh_address);
+	MAP_TYPE(value, __u32);
+	MAP_UINT(max_entries, 16384);
+} PRESERVED SECTION(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u64);
+	MAP_UINT(max_entries, COUNTERS);
+} COUNTS SECTION(".maps");
+
+INLINE struct mesh_config *config(void)
+{
+	__u32 only = 0;
+	return map_lookup(&CONFIG, &only);
+}
+
+INLINE void count(__u32 what)
+{
+	__u64 *counter = map_lookup(&COUNTS, &what);
+	if (counter)
+		*counter += 1;
+}
+
+/* meshd renews the lease all the time: an expired one means it is dead or hangs. */
+INLINE int meshd_lives(void)
+{
+	__u32 only = 0;
+	__u64 *until = map_lookup(&LEASE, &only);
+	return until && monotonic_ns() < *until;
+}

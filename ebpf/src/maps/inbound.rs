@@ -1,0 +1,83 @@
+//! What comes in: the ports that are taken, the sockets it goes to, and who passes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use aya::maps::{HashMap, MapData, MapError, SockMap};
+
+use super::or_gone;
+use super::raw::Shared;
+use crate::LoadError;
+use crate::shared::{Address, RawInbound, Transport};
+
+/// Where meshd's listening sockets lie in their map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Listener {
+    Tcp4 = 0,
+    Tcp6 = 1,
+    Udp4 = 2,
+    Udp6 = 3,
+}
+
+/// The ports whose traffic is taken. There is one writer.
+pub struct Inbound {
+    ports: HashMap<MapData, RawInbound, u32>,
+    listeners: SockMap<MapData>,
+}
+
+impl Inbound {
+    pub(crate) fn take(ebpf: &mut aya::Ebpf) -> Result<Self, LoadError> {
+        Ok(Self {
+            ports: super::take(ebpf, "INBOUND")?,
+            listeners: super::take(ebpf, "LISTENERS")?,
+        })
+    }
+
+    /// Where taken traffic goes. Of sockets that share a port (`SO_REUSEPORT`) one is enough: the
+    /// kernel spreads over all of them.
+    ///
+    /// # Errors
+    /// The socket does not listen, or is none.
+    pub fn set_listener(&mut self, which: Listener, socket: &impl AsRawFd) -> Result<(), MapError> {
+        self.listeners.set(which as u32, socket, 0)
+    }
+
+    /// # Errors
+    /// The map is full.
+    pub fn open(&mut self, transport: Transport, port: u16) -> Result<(), MapError> {
+        self.ports.insert(RawInbound::new(transport, port), 1, 0)
+    }
+
+    /// # Errors
+    /// The kernel refused.
+    pub fn close(&mut self, transport: Transport, port: u16) -> Result<(), MapError> {
+        or_gone(self.ports.remove(&RawInbound::new(transport, port)))
+    }
+}
+
+impl std::fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbound").finish_non_exhaustive()
+    }
+}
+
+/// Source addresses under which meshd itself reaches applications. Cheap to clone, no lock.
+#[derive(Clone, Debug)]
+pub struct Preserved(Shared<Address, u32>);
+
+impl Preserved {
+    pub(crate) fn of(ebpf: &aya::Ebpf) -> Result<Self, LoadError> {
+        Ok(Self(Shared::of(ebpf, "PRESERVED")?))
+    }
+
+    /// Lets a connection from `source` through to the application. Entries nobody uses make room
+    /// for new ones.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn announce(&self, source: SocketAddr, transport: Transport) -> io::Result<()> {
+        self.0.put(Address::new(source, transport), 1)
+    }
+}
