@@ -165,6 +165,10 @@ pub(crate) struct Proxy {
     pub(crate) response_stall: Duration,
     /// Open captured connections, all workers together.
     pub(crate) max_connections: usize,
+    /// A session of datagrams ends after so long without one.
+    pub(crate) udp_idle: Duration,
+    /// Sessions of datagrams, all workers together.
+    pub(crate) max_sessions: usize,
     /// `SO_MARK` of every socket the proxy opens.
     pub(crate) mark: u32,
 }

@@ -20,6 +20,7 @@ mod stand;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod wheel;
 mod worker;
 

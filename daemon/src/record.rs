@@ -43,7 +43,7 @@ pub(crate) struct Record {
     pub(crate) flag: Flag,
     /// Connections tried.
     pub(crate) tries: u8,
-    /// Body bytes (HTTP) or all bytes (TCP) towards the client, and from it.
+    /// Body bytes (HTTP) or all bytes (TCP, UDP) towards the client, and from it.
     pub(crate) sent: u64,
     pub(crate) received: u64,
     pub(crate) steps: Steps,
@@ -99,11 +99,13 @@ pub(crate) enum Kind {
     Http,
     Tcp,
     Dns,
+    /// A session of datagrams.
+    Udp,
 }
 
 impl Kind {
     /// In the order of their numbers.
-    const ALL: [Self; 3] = [Self::Http, Self::Tcp, Self::Dns];
+    const ALL: [Self; 4] = [Self::Http, Self::Tcp, Self::Dns, Self::Udp];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

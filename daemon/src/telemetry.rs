@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use access_log::AccessLog;
 use book::Book;
+pub(crate) use cells::Datagrams;
 pub(crate) use events::{Event, Events, Severity};
 pub(crate) use rates::{LONGEST, Numbers, Rates, Window};
 pub(crate) use readiness::{Phase, Readiness};

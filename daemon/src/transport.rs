@@ -1,5 +1,6 @@
 //! From an endpoint to a connected stream, pooled per worker.
 
+mod datagram;
 mod pool;
 mod socket;
 
@@ -7,8 +8,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use datagram::connect_datagram;
 pub(crate) use pool::{Connection, Idle, Pool, Reuse};
-pub(crate) use socket::{Socket, prefer_loopback_speed, prepare, register};
+pub(crate) use socket::{Socket, prefer_loopback_speed, prepare, register, watch};
 
 /// Why there is no connection to an endpoint; another one may do better.
 #[derive(Debug, thiserror::Error)]

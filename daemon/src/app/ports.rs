@@ -24,8 +24,12 @@ pub(super) struct Ports {
 impl Ports {
     pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
         let capture = &config.capture;
-        let captured = proxy::bind(capture.tcp_port, config.proxy.workers).map_err(|error| {
-            taken(error.address, "--tcp-port (capture.tcp_port)", &error.source)
+        let captured = proxy::bind(capture, config.proxy.workers).map_err(|error| {
+            let setting = match error.address.port() {
+                port if port == capture.udp_port => "capture.udp_port",
+                _ => "--tcp-port (capture.tcp_port)",
+            };
+            taken(error.address, setting, &error.source)
         })?;
         let dns_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, capture.dns_port));
         let dns = dns::Sockets::bind(capture)

@@ -110,7 +110,7 @@ impl Origins {
     }
 
     /// The same for a datagram that was sent to `local` as far as its receiver can tell.
-    pub(super) fn of_datagram(
+    pub(crate) fn of_datagram(
         &self,
         peer: SocketAddr,
         local: SocketAddr,

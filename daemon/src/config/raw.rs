@@ -245,6 +245,8 @@ pub(super) struct RawProxy {
     body_stall_secs: u64,
     response_stall_secs: u64,
     max_connections: usize,
+    udp_idle_secs: u64,
+    max_sessions: usize,
 }
 
 impl Default for RawProxy {
@@ -259,6 +261,8 @@ impl Default for RawProxy {
             body_stall_secs: 60,
             response_stall_secs: 300,
             max_connections: 100_000,
+            udp_idle_secs: 60,
+            max_sessions: 65_536,
         }
     }
 }
@@ -282,6 +286,9 @@ impl RawProxy {
         if self.max_connections == 0 {
             return Err(invalid("proxy.max_connections", &0, POSITIVE));
         }
+        if self.max_sessions == 0 {
+            return Err(invalid("proxy.max_sessions", &0, POSITIVE));
+        }
         Ok(Proxy {
             workers,
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
@@ -292,6 +299,8 @@ impl RawProxy {
             body_stall: secs("proxy.body_stall_secs", self.body_stall_secs)?,
             response_stall: secs("proxy.response_stall_secs", self.response_stall_secs)?,
             max_connections: self.max_connections,
+            udp_idle: secs("proxy.udp_idle_secs", self.udp_idle_secs)?,
+            max_sessions: self.max_sessions,
             mark,
         })
     }

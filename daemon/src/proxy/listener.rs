@@ -1,16 +1,18 @@
 //! Where captured traffic arrives: per worker and gate, one socket for each address family.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
-use crate::capture::{GateId, Role, Tag};
+use crate::capture::{GateId, Raw, Role, Tag, datagram};
+use crate::config;
 use crate::transport::{prefer_loopback_speed, prepare, register};
 
 const BACKLOG: i32 = 4096;
@@ -23,6 +25,9 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Doors {
     pub(super) gate: GateId,
     tcp: Vec<TcpListener>,
+    pub(super) udp: Vec<UdpSocket>,
+    /// Answers datagrams in the name of whom they were sent to.
+    pub(super) raw: Arc<Raw>,
 }
 
 /// The port cannot be listened on.
@@ -34,35 +39,58 @@ pub(crate) struct BindError {
     pub(crate) source: io::Error,
 }
 
-/// Binds `port` on every IPv4 and IPv6 address, once per worker; the kernel spreads connections.
+/// Binds meshd's ports on every IPv4 and IPv6 address, once per worker; the kernel spreads what
+/// comes in.
 ///
 /// A host without IPv6 gets IPv4 alone.
 ///
 /// # Errors
 /// [`BindError`] names the address that is taken or not allowed.
-pub(crate) fn bind(port: u16, workers: NonZeroUsize) -> Result<Vec<Doors>, BindError> {
-    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    probe_exclusive(v4).map_err(|source| BindError { address: v4, source })?;
-    let mut doors = Vec::new();
-    for _ in 0..workers.get() {
-        let mut tcp = vec![listen(v4).map_err(|source| BindError { address: v4, source })?];
-        match listen(v6) {
-            Ok(socket) => tcp.push(socket),
-            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-            Err(source) => return Err(BindError { address: v6, source }),
-        }
-        doors.push(Doors { gate: GateId::OWN, tcp });
-    }
-    Ok(doors)
+pub(crate) fn bind(
+    config: &config::Capture,
+    workers: NonZeroUsize,
+) -> Result<Vec<Doors>, BindError> {
+    probe_exclusive(Type::STREAM, config.tcp_port)?;
+    probe_exclusive(Type::DGRAM, config.udp_port)?;
+    let raw = Arc::new(Raw::lazy(config.mark_own));
+    let door = |_| {
+        Ok(Doors {
+            gate: GateId::OWN,
+            tcp: both_families(config.tcp_port, listen)?,
+            udp: both_families(config.udp_port, datagram::bind)?,
+            raw: Arc::clone(&raw),
+        })
+    };
+    (0..workers.get()).map(door).collect()
 }
 
-/// Fails when anybody listens there already: `SO_REUSEPORT` would let us share the port with
-/// another daemon of the same user and take turns at its connections.
-fn probe_exclusive(address: SocketAddr) -> io::Result<()> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())
+fn both_families<S>(
+    port: u16,
+    bind: impl Fn(SocketAddr) -> io::Result<S>,
+) -> Result<Vec<S>, BindError> {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let mut sockets = vec![bind(v4).map_err(|source| BindError { address: v4, source })?];
+    match bind(v6) {
+        Ok(socket) => sockets.push(socket),
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+        Err(source) => return Err(BindError { address: v6, source }),
+    }
+    Ok(sockets)
+}
+
+/// Fails when anybody has the port already: `SO_REUSEPORT` would let us share it with another
+/// daemon of the same user and take turns at its connections.
+fn probe_exclusive(kind: Type, port: u16) -> Result<(), BindError> {
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let probe = || {
+        let socket = Socket::new(Domain::IPV4, kind, None)?;
+        if kind == Type::STREAM {
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&address.into())
+    };
+    probe().map_err(|source| BindError { address, source })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -84,22 +112,43 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 impl Doors {
     /// Nothing to serve in meshd's own network namespace.
     pub(crate) fn none() -> Self {
-        Self { gate: GateId::OWN, tcp: Vec::new() }
+        Self::new(GateId::OWN, &Arc::new(Raw::lazy(0)))
     }
 
     /// The sockets, to be handed to another process.
     pub(crate) fn into_tagged(self) -> Vec<(Role, OwnedFd)> {
-        self.tcp.into_iter().map(|socket| (Role::Tcp, socket.into())).collect()
+        let tcp = self.tcp.into_iter().map(|socket| (Role::Tcp, socket.into()));
+        let udp = self.udp.into_iter().map(|socket| (Role::Udp, socket.into()));
+        tcp.chain(udp).collect()
+    }
+
+    /// One worker's sockets at `port`.
+    #[cfg(test)]
+    pub(super) fn at(port: u16) -> Self {
+        let raw = Arc::new(Raw::lazy(0));
+        let tcp = both_families(port, listen).unwrap();
+        let udp = both_families(port, datagram::bind).unwrap();
+        Self { tcp, udp, ..Self::new(GateId::OWN, &raw) }
+    }
+
+    fn new(gate: GateId, raw: &Arc<Raw>) -> Self {
+        Self { gate, tcp: Vec::new(), udp: Vec::new(), raw: Arc::clone(raw) }
     }
 
     /// Deals sockets made elsewhere out to `workers`.
-    pub(crate) fn deal(gate: GateId, workers: usize, sockets: Vec<(Tag, OwnedFd)>) -> Vec<Self> {
-        let mut doors: Vec<Self> = (0..workers).map(|_| Self { gate, tcp: Vec::new() }).collect();
+    pub(crate) fn deal(
+        gate: GateId,
+        workers: usize,
+        sockets: Vec<(Tag, OwnedFd)>,
+        raw: &Arc<Raw>,
+    ) -> Vec<Self> {
+        let mut doors: Vec<Self> = (0..workers).map(|_| Self::new(gate, raw)).collect();
         for (tag, socket) in sockets {
             let worker = usize::from(tag.worker) % workers.max(1);
             let Some(door) = doors.get_mut(worker) else { continue };
             match tag.role {
                 Role::Tcp => door.tcp.push(socket.into()),
+                Role::Udp => door.udp.push(socket.into()),
                 // Not a worker's.
                 Role::DnsUdp | Role::DnsTcp | Role::Raw | Role::Diag => drop(socket),
             }
@@ -107,11 +156,11 @@ impl Doors {
         doors
     }
 
-    /// Registers the sockets with the worker's runtime.
-    pub(super) fn serve(self) -> io::Result<Vec<Listener>> {
+    /// Registers the listening sockets with the worker's runtime.
+    pub(super) fn listeners(&mut self) -> io::Result<Vec<Listener>> {
         let gate = self.gate;
         let register = |socket| Ok(Listener { gate, io: register(socket)? });
-        self.tcp.into_iter().map(register).collect()
+        std::mem::take(&mut self.tcp).into_iter().map(register).collect()
     }
 }
 

@@ -134,7 +134,7 @@ fn admit(
     Some((captured, Socket::accepted(stream).ok()?))
 }
 
-fn first_record(snapshot: &Snapshot, origin: &Origin, peer: SocketAddr) -> Record {
+pub(super) fn first_record(snapshot: &Snapshot, origin: &Origin, peer: SocketAddr) -> Record {
     let workload = origin.workload.and_then(|key| snapshot.workloads.get(&key));
     let source = Source {
         address: peer,
@@ -170,7 +170,7 @@ fn first_record(snapshot: &Snapshot, origin: &Origin, peer: SocketAddr) -> Recor
 }
 
 /// The service whose virtual address this is, on a port it does not declare.
-fn service_of_vip(snapshot: &Snapshot, destination: SocketAddr) -> Option<u32> {
+pub(super) fn service_of_vip(snapshot: &Snapshot, destination: SocketAddr) -> Option<u32> {
     let ip = destination.ip();
     let mut services = snapshot.services.iter();
     services.find(|s| ip == s.vip4 || ip == s.vip6).map(|service| service.id)

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::{Parts, Workers, bind};
+use super::{Doors, Parts, Workers};
 use crate::capture::{Origin, Origins};
 use crate::config;
 use crate::config::MetricsCompat;
-use crate::model::{Compat, Declared, Place, ServiceName, Transport};
+use crate::model::{Compat, Declared, Place, ServiceName};
 use crate::record::{Record, Rings};
 use crate::state::{
     Backend, Destination, Endpoint, HttpRoute, HttpRule, Matches, Port, Published, Service,
@@ -34,6 +34,8 @@ pub(super) struct Stand {
     pub(super) workers: Workers,
     pub(super) rings: Rings,
     pub(super) address: SocketAddr,
+    pub(super) published: Arc<Published>,
+    pub(super) telemetry: Telemetry,
 }
 
 /// How the one service is declared.
@@ -42,18 +44,19 @@ pub(super) struct Declaration {
     pub(super) protocol: Declared,
     pub(super) compat: Compat,
     pub(super) timeout: Option<Duration>,
+    pub(super) max_sessions: usize,
 }
 
 impl Declaration {
     pub(super) fn of(protocol: Declared, endpoints: &[SocketAddr]) -> Self {
         let endpoints = endpoints.to_vec();
-        Self { endpoints, protocol, compat: Compat::Strict, timeout: None }
+        let (compat, max_sessions) = (Compat::Strict, 1_000);
+        Self { endpoints, protocol, compat, timeout: None, max_sessions }
     }
 }
 
 pub(super) fn start(declaration: &Declaration) -> Stand {
     let port = free_port();
-    let one = NonZeroUsize::MIN;
     let published = Arc::new(Published::of(snapshot(declaration)));
     let origin = Origin {
         destination: VIP,
@@ -64,16 +67,17 @@ pub(super) fn start(declaration: &Declaration) -> Stand {
         connecting: Duration::ZERO,
     };
     let rings = Rings::new(1);
+    let telemetry = Telemetry::new(MetricsCompat::None);
     let parts = Parts {
-        config: settings(),
-        published,
+        config: config::Proxy { max_sessions: declaration.max_sessions, ..settings() },
+        published: Arc::clone(&published),
         origins: Origins::fixed(origin),
-        telemetry: Telemetry::new(MetricsCompat::None),
+        telemetry: telemetry.clone(),
         rings: rings.clone(),
     };
-    let listeners = bind(port, one).unwrap();
-    let workers = Workers::start(listeners, &parts).unwrap();
-    Stand { workers, rings, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+    let workers = Workers::start(vec![Doors::at(port)], &parts).unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Stand { workers, rings, address, published, telemetry }
 }
 
 fn settings() -> config::Proxy {
@@ -88,6 +92,8 @@ fn settings() -> config::Proxy {
         body_stall: seconds(60),
         response_stall: seconds(300),
         max_connections: 100_000,
+        udp_idle: seconds(60),
+        max_sessions: 65_536,
         mark: 0,
     }
 }
@@ -120,7 +126,7 @@ fn snapshot(declaration: &Declaration) -> Snapshot {
         subset: 0,
         node: "n1".into(),
         address,
-        transport: Transport::Tcp,
+        transport: declaration.protocol.transport(),
         port: 0,
         weight: 1,
         check: None,
@@ -140,12 +146,13 @@ fn snapshot(declaration: &Declaration) -> Snapshot {
         subsets: vec![any],
     };
     let destination = Destination { service: 0, port: 0, target: Target::Vip };
+    let place = Place { transport: declaration.protocol.transport(), address: VIP };
     Snapshot {
         revision: 1,
         generation: 1,
         services: vec![service],
         endpoints,
-        destinations: HashMap::from([(Place::tcp(VIP), destination)]),
+        destinations: HashMap::from([(place, destination)]),
         by_name: HashMap::from([(name, 0)]),
         ..Snapshot::default()
     }

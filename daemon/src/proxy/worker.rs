@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -24,7 +24,7 @@ use super::listener::{Doors, Listener, PAUSE, is_exhausted};
 use super::scratch::Scratch;
 use super::splice::Pipe;
 use super::wheel::Wheel;
-use super::{Parts, outbound};
+use super::{Parts, outbound, udp};
 use crate::balance::Balancer;
 use crate::capture::{GateId, Origins};
 use crate::config;
@@ -60,7 +60,11 @@ pub(super) struct Worker {
     pub(super) pipes: RefCell<Vec<Pipe>>,
     reader: RefCell<Reader>,
     pinned: RefCell<Pinned>,
+    /// Told once everything is to end.
+    stop: CancellationToken,
     draining: Cell<bool>,
+    /// Sessions of datagrams.
+    pub(super) sessions: Cell<usize>,
     /// Open connections of this worker, and of all.
     open: Cell<usize>,
     everyones: Arc<AtomicUsize>,
@@ -97,7 +101,9 @@ impl Worker {
             pipes: RefCell::default(),
             reader: RefCell::new(reader),
             pinned: RefCell::new(pinned),
+            stop: reins.stop.clone(),
             draining: Cell::new(false),
+            sessions: Cell::new(0),
             open: Cell::new(0),
             everyones: Arc::clone(&reins.open),
             closed: Notify::new(),
@@ -167,12 +173,12 @@ impl Worker {
                 }
             }
         }
-        std::future::pending().await
+        pending().await
     }
 
     /// Accepts at `doors` until `stop`.
-    fn open(self: &Rc<Self>, doors: Doors, stop: &CancellationToken, accepting: &TaskTracker) {
-        let listeners = match doors.serve() {
+    fn open(self: &Rc<Self>, mut doors: Doors, stop: &CancellationToken, accepting: &TaskTracker) {
+        let listeners = match doors.listeners() {
             Ok(listeners) => listeners,
             Err(error) => return tracing::error!(%error, "a socket cannot be served"),
         };
@@ -183,6 +189,34 @@ impl Worker {
                 // What the kernel has already accepted for us is still served.
                 worker.accept_waiting(&listener);
             });
+        }
+        if !doors.udp.is_empty() {
+            let (worker, stop) = (Rc::clone(self), stop.clone());
+            spawn_local(async move {
+                let served = udp::serve(&worker, doors.gate, doors.udp, doors.raw);
+                worker.unless_closed(served, &stop).await;
+            });
+        }
+    }
+
+    /// Drops `served` when its gate closes. While the worker drains it goes on: a session has no
+    /// end that could be waited for.
+    async fn unless_closed(
+        &self,
+        served: impl Future<Output = io::Result<()>>,
+        stop: &CancellationToken,
+    ) {
+        let closed = async {
+            stop.cancelled().await;
+            if self.stop.is_cancelled() {
+                pending().await
+            }
+        };
+        tokio::select! {
+            done = served => if let Err(error) = done {
+                tracing::error!(%error, "datagrams cannot be served");
+            },
+            () = closed => {}
         }
     }
 
@@ -238,12 +272,13 @@ impl Worker {
 }
 
 /// One open connection, as long as its task lives.
-struct Open {
+#[derive(Debug)]
+pub(super) struct Open {
     worker: Rc<Worker>,
 }
 
 impl Open {
-    fn new(worker: Rc<Worker>) -> Self {
+    pub(super) fn new(worker: Rc<Worker>) -> Self {
         worker.open.set(worker.open.get() + 1);
         worker.everyones.fetch_add(1, Relaxed);
         Self { worker }

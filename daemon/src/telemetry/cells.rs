@@ -53,6 +53,9 @@ pub(super) struct LoadCells {
     pub(super) closed: Cell,
     pub(super) sent: Cell,
     pub(super) received: Cell,
+    pub(super) datagrams_sent: Cell,
+    pub(super) datagrams_received: Cell,
+    pub(super) datagrams_dropped: Cell,
     /// Nanoseconds, all requests together.
     pub(super) latency: Cell,
     pub(super) latencies: Box<[Cell]>,
@@ -69,17 +72,41 @@ impl Default for LoadCells {
             closed: Cell::default(),
             sent: Cell::default(),
             received: Cell::default(),
+            datagrams_sent: Cell::default(),
+            datagrams_received: Cell::default(),
+            datagrams_dropped: Cell::default(),
             latency: Cell::default(),
             latencies: (0..BUCKETS).map(|_| Cell::default()).collect(),
         }
     }
 }
 
+/// What passed in a session, or was lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Datagrams {
+    pub(crate) sent: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) dropped: u64,
+}
+
 impl LoadCells {
+    /// A session may go on for hours: its bytes are counted while it does.
+    pub(super) fn moved(&self, moved: &Datagrams) {
+        self.datagrams_sent.add(moved.sent);
+        self.datagrams_received.add(moved.received);
+        self.datagrams_dropped.add(moved.dropped);
+        self.sent.add(moved.sent_bytes);
+        self.received.add(moved.received_bytes);
+    }
+
     /// A connection that is not HTTP has bytes and errors, but is no request.
     pub(super) fn finish(&self, record: &Record) {
-        self.sent.add(record.sent);
-        self.received.add(record.received);
+        if record.kind != Kind::Udp {
+            self.sent.add(record.sent);
+            self.received.add(record.received);
+        }
         if let Some(cell) = record.flag.error_type().and_then(|kind| self.errors.get(kind as usize))
         {
             cell.add(1);
@@ -110,6 +137,9 @@ pub(crate) struct Load {
     pub(crate) closed: u64,
     pub(crate) sent: u64,
     pub(crate) received: u64,
+    pub(crate) datagrams_sent: u64,
+    pub(crate) datagrams_received: u64,
+    pub(crate) datagrams_dropped: u64,
     pub(crate) latency: u64,
     pub(crate) latencies: Histogram,
 }
@@ -127,6 +157,9 @@ impl Load {
         self.opened += cells.opened.value();
         self.sent += cells.sent.value();
         self.received += cells.received.value();
+        self.datagrams_sent += cells.datagrams_sent.value();
+        self.datagrams_received += cells.datagrams_received.value();
+        self.datagrams_dropped += cells.datagrams_dropped.value();
         self.latency += cells.latency.value();
         for (bucket, cell) in cells.latencies.iter().enumerate() {
             self.latencies.add(bucket, cell.value());
@@ -144,6 +177,9 @@ impl Load {
         self.closed += other.closed;
         self.sent += other.sent;
         self.received += other.received;
+        self.datagrams_sent += other.datagrams_sent;
+        self.datagrams_received += other.datagrams_received;
+        self.datagrams_dropped += other.datagrams_dropped;
         self.latency += other.latency;
         self.latencies.merge(&other.latencies);
     }

@@ -141,17 +141,17 @@ impl View<'_> {
         };
         out.counter(
             "mesh_connections_opened_total",
-            "Connections accepted from applications.",
+            "Connections accepted from applications, and sessions of datagrams.",
             directed(|load| load.opened),
         );
         out.counter(
             "mesh_connections_closed_total",
-            "Connections of applications that ended.",
+            "Connections and sessions of applications that ended.",
             directed(|load| load.closed),
         );
         out.gauge(
             "mesh_connections_active",
-            "Connections of applications that are open now.",
+            "Connections and sessions of applications that are open now.",
             directed(Load::open).map(|(labels, open)| (labels, open as f64)),
         );
         let moved = |pick: fn(&Load) -> u64| {
@@ -161,14 +161,28 @@ impl View<'_> {
         };
         out.counter(
             "mesh_sent_bytes_total",
-            "Body bytes (HTTP) or all bytes (TCP) towards the client.",
+            "Body bytes (HTTP) or all bytes (TCP, UDP) towards the client.",
             moved(|load| load.sent),
         );
         out.counter(
             "mesh_received_bytes_total",
-            "Body bytes (HTTP) or all bytes (TCP) from the client.",
+            "Body bytes (HTTP) or all bytes (TCP, UDP) from the client.",
             moved(|load| load.received),
         );
+        let counters: [(&str, &str, fn(&Load) -> u64); 3] = [
+            ("mesh_datagrams_sent_total", "Datagrams towards clients.", |load| load.datagrams_sent),
+            ("mesh_datagrams_received_total", "Datagrams from clients.", |load| {
+                load.datagrams_received
+            }),
+            (
+                "mesh_datagrams_dropped_total",
+                "Datagrams that were lost: no endpoint, or a buffer was full.",
+                |load| load.datagrams_dropped,
+            ),
+        ];
+        for (name, help, pick) in counters {
+            out.counter(name, help, moved(pick));
+        }
         self.refusals(out);
     }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::book::{Book, MAX_SERIES, SeriesKey};
-use super::cells::{LoadCells, StatusCells};
+use super::cells::{Datagrams, LoadCells, StatusCells};
 use crate::record::{Kind, Record};
 
 /// The `Rc` keeps the handle in its thread, the `Arc` is shared with who reads.
@@ -150,6 +150,11 @@ impl Series {
         self.load.finish(record);
     }
 
+    /// Datagrams of a session passed, or were lost.
+    pub(crate) fn moved(&self, moved: &Datagrams) {
+        self.load.moved(moved);
+    }
+
     /// One more connection from a client is open, until the guard is dropped.
     pub(crate) fn connection(&self) -> Open {
         Open::new(&self.load)
@@ -163,6 +168,10 @@ impl EndpointSeries {
 
     pub(crate) fn finish(&self, record: &Record) {
         self.load.finish(record);
+    }
+
+    pub(crate) fn moved(&self, moved: &Datagrams) {
+        self.load.moved(moved);
     }
 
     /// One more connection of ours to the endpoint is open, pooled or not, until the guard is

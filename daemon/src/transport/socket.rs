@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// The machine's default may be a congestion control made for long distances, which runs loopback
@@ -169,6 +170,13 @@ impl AsFd for Socket {
 pub(crate) fn register<S: AsRawFd + From<OwnedFd>>(socket: S) -> io::Result<AsyncFd<S>> {
     // SAFETY: the sockets of std own their descriptor and name the same one until they are dropped.
     unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)
+}
+
+/// The same for what is only ever waited for to become readable.
+pub(crate) fn watch<S: AsRawFd + From<OwnedFd>>(readable: S) -> io::Result<AsyncFd<S>> {
+    // SAFETY: as for `register`.
+    let watched = unsafe { AsyncFd::register_with_interest(readable, Interest::READABLE) };
+    watched.map_err(io::Error::from)
 }
 
 /// Options every connection has; set on a listener, what it accepts inherits them.

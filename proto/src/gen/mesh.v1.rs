@@ -3359,6 +3359,8 @@ pub mod record {
         Http = 1,
         Tcp = 2,
         Dns = 3,
+        /// A session of datagrams.
+        Udp = 4,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -3371,6 +3373,7 @@ pub mod record {
                 Self::Http => "KIND_HTTP",
                 Self::Tcp => "KIND_TCP",
                 Self::Dns => "KIND_DNS",
+                Self::Udp => "KIND_UDP",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3380,6 +3383,7 @@ pub mod record {
                 "KIND_HTTP" => Some(Self::Http),
                 "KIND_TCP" => Some(Self::Tcp),
                 "KIND_DNS" => Some(Self::Dns),
+                "KIND_UDP" => Some(Self::Udp),
                 _ => None,
             }
         }

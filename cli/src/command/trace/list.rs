@@ -119,7 +119,7 @@ fn request(record: &Record) -> String {
     match record.kind() {
         Kind::Http => format!("{} {}", record.method, record.path),
         Kind::Dns => format!("dns {} -> {}", record.host, or_dash(&record.answer)),
-        Kind::Tcp | Kind::Unspecified => record.protocol.clone(),
+        Kind::Tcp | Kind::Udp | Kind::Unspecified => record.protocol.clone(),
     }
 }
 
@@ -136,7 +136,7 @@ fn document(record: &Record) -> Value {
     let step = |step: &mesh_proto::v1::Step| json!({"name": step.name, "durationUs": step.micros, "detail": step.detail});
     json!({
         "kind": match record.kind() {
-            Kind::Http => "http", Kind::Tcp => "tcp", Kind::Dns => "dns", Kind::Unspecified => "unknown",
+            Kind::Http => "http", Kind::Tcp => "tcp", Kind::Dns => "dns", Kind::Udp => "udp", Kind::Unspecified => "unknown",
         },
         "id": record.id,
         "traceId": record.trace_id,

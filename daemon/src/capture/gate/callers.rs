@@ -26,7 +26,7 @@ pub(in crate::capture) struct Callers {
     network: u64,
     /// Processes that were found in it, the last caller first.
     known: Mutex<Vec<u32>>,
-    own_ports: [u16; 2],
+    own_ports: [u16; 3],
     counts: Arc<Counts>,
 }
 
@@ -59,7 +59,7 @@ impl Callers {
             diag: Mutex::new(sockets.diag.try_clone()?),
             workload,
             known: Mutex::default(),
-            own_ports: [blueprint.tcp_port, blueprint.dns_port],
+            own_ports: [blueprint.tcp_port, blueprint.udp_port, blueprint.dns_port],
             counts,
         })
     }

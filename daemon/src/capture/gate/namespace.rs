@@ -28,6 +28,7 @@ const LOOPBACK: u32 = 1;
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Blueprint {
     pub(crate) tcp_port: u16,
+    pub(crate) udp_port: u16,
     pub(crate) dns_port: u16,
     pub(crate) workers: u8,
     pub(super) vip6: Ipv6Addr,
@@ -42,6 +43,7 @@ impl Blueprint {
         const ELSEWHERE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
         Self {
             tcp_port: config.tcp_port,
+            udp_port: config.udp_port,
             dns_port: config.dns_port,
             workers: u8::try_from(workers).unwrap_or(u8::MAX),
             vip6: config.vip6.base,

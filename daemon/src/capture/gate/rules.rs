@@ -9,7 +9,7 @@ use super::namespace::{Blueprint, HOST4, HOST6};
 pub(super) const ANSWER: u32 = 0x4d00_0000;
 
 pub(super) fn text(blueprint: &Blueprint) -> String {
-    let Blueprint { tcp_port: tcp, dns_port: dns, .. } = *blueprint;
+    let Blueprint { tcp_port: tcp, udp_port: udp, dns_port: dns, .. } = *blueprint;
     // What the program itself listens to on loopback stays in the namespace; anything else there
     // is meant for the host's loopback.
     format!(
@@ -33,6 +33,7 @@ pub(super) fn text(blueprint: &Blueprint) -> String {
     tcp dport 53 tproxy to :{dns} accept
     udp dport 53 tproxy to :{dns} accept
     meta l4proto tcp tproxy to :{tcp} accept
+    meta l4proto udp tproxy to :{udp} accept
   }}
   chain others {{
     ip daddr != {{ 127.0.0.0/8, {HOST4} }} icmp type echo-request reject with icmp type admin-prohibited

@@ -18,10 +18,13 @@ pub(crate) enum Role {
     Raw = 4,
     /// Asks the namespace's `sock_diag` whose a socket is.
     Diag = 5,
+    /// Captured datagrams.
+    Udp = 6,
 }
 
 impl Role {
-    const ALL: [Self; 5] = [Self::Tcp, Self::DnsUdp, Self::DnsTcp, Self::Raw, Self::Diag];
+    const ALL: [Self; 6] =
+        [Self::Tcp, Self::DnsUdp, Self::DnsTcp, Self::Raw, Self::Diag, Self::Udp];
 
     pub(super) fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|role| *role as u8 == number)
@@ -55,7 +58,7 @@ impl Sockets {
         let (mut doors, mut raw, mut diag) = (Vec::new(), Vec::new(), None);
         for (tag, socket) in tagged {
             match tag.role {
-                Role::Tcp => doors.push((tag, socket)),
+                Role::Tcp | Role::Udp => doors.push((tag, socket)),
                 Role::DnsUdp => dns.add_udp(socket),
                 Role::DnsTcp => dns.add_tcp(socket),
                 Role::Raw => raw.push(socket),

@@ -176,6 +176,7 @@ const fn kind(kind: Kind) -> v1::record::Kind {
         Kind::Http => v1::record::Kind::Http,
         Kind::Tcp => v1::record::Kind::Tcp,
         Kind::Dns => v1::record::Kind::Dns,
+        Kind::Udp => v1::record::Kind::Udp,
     }
 }
 

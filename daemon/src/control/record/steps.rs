@@ -30,6 +30,7 @@ fn names(entry: &Entry) -> [&'static str; 7] {
     let head = match (entry.record.kind, entry.record.protocol) {
         (Kind::Http, _) => "head",
         (Kind::Dns, _) => "question",
+        (Kind::Udp, _) => "detect",
         (Kind::Tcp, Protocol::Tcp) => "detect",
         (Kind::Tcp, Protocol::Tls) => "tls hello",
         (Kind::Tcp, Protocol::Http10 | Protocol::Http11 | Protocol::Http2 | Protocol::Udp) => {
@@ -39,6 +40,7 @@ fn names(entry: &Entry) -> [&'static str; 7] {
     let (app, response) = match entry.record.kind {
         Kind::Http => ("app", "response"),
         Kind::Tcp => ("first byte", "stream"),
+        Kind::Udp => ("first answer", "session"),
         Kind::Dns => ("resolve", "answer"),
     };
     ["capture", head, "route", "balance", "connect", app, response]

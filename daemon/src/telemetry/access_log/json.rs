@@ -89,9 +89,10 @@ pub(super) fn write(entry: &Entry, names: &Interner, lines: &mut Vec<u8>) {
         response_flags: record.flag.code(),
         reason: record.flag.reason(),
     };
-    let (started, completed) = match is_http {
-        true => ("request started", "request completed"),
-        false => ("connection opened", "connection closed"),
+    let (started, completed) = match record.kind {
+        Kind::Http => ("request started", "request completed"),
+        Kind::Udp => ("session opened", "session closed"),
+        Kind::Tcp | Kind::Dns => ("connection opened", "connection closed"),
     };
     append(&start(started), lines);
     let timestamp = Timestamp::from_nanos(record.start + took).to_string();

@@ -1,0 +1,26 @@
+//! The upstream half of a session of datagrams: a socket that talks to one endpoint only.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Answers that wait while the worker is busy; the default holds some hundred small ones.
+const BUFFER: usize = 2 << 20;
+
+/// A socket connected to `upstream`: the kernel tells it when nobody listens there.
+pub(crate) fn connect_datagram(upstream: SocketAddr, mark: u32) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(upstream), Type::DGRAM, Some(Protocol::UDP))?;
+    if mark != 0 {
+        socket.set_mark(mark)?;
+    }
+    if setsockopt(&socket, RcvBufForce, &BUFFER).is_err() {
+        // As far as the host's limit lets an ordinary user go.
+        socket.set_recv_buffer_size(BUFFER).ok();
+    }
+    socket.set_nonblocking(true)?;
+    socket.connect(&upstream.into())?;
+    Ok(socket.into())
+}
