@@ -1,18 +1,11 @@
 //! The capture backends a check is run with.
 
-use crate::host::installed;
 use crate::node::Node;
 use crate::world::World;
 
-/// Each backend of this host. Without `iptables` its checks say that they were skipped.
+/// Each backend.
 pub fn backends() -> Vec<&'static str> {
-    let mut all = vec!["ebpf", "nft"];
-    if installed("iptables") {
-        all.push("iptables");
-    } else {
-        eprintln!("SKIPPED for iptables (it is not installed)");
-    }
-    all
+    vec!["ebpf", "nft"]
 }
 
 /// Runs `check` on a node of each backend that has a world beside it.

@@ -95,6 +95,7 @@ impl Node {
         eventually("meshd ready", START, || {
             let child = self.daemon.as_mut().expect("just started");
             if let Ok(Some(status)) = child.try_wait() {
+                self.daemon = None;
                 panic!("meshd ended with {status} instead of getting ready\n{}", self.log_tail());
             }
             match self.admin("/ready") {
