@@ -69,6 +69,14 @@ pub fn cleanup(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Takes the rules of `program`, one of iptables, out when meshd falls silent on standard input.
+///
+/// # Errors
+/// `program` is none of iptables.
+pub fn guard(program: &str) -> std::io::Result<()> {
+    capture::watch_rules(program)
+}
+
 fn control_runtime() -> Result<Runtime, StartError> {
     Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)

@@ -22,6 +22,7 @@ mod follow;
 pub(crate) mod gate;
 mod guard;
 mod host;
+mod iptables;
 mod lease;
 mod netns;
 mod nft;
@@ -35,6 +36,7 @@ mod ready;
 mod rootless;
 mod routes;
 mod runs;
+mod watchdog;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +48,7 @@ use tracing::{info, warn};
 
 use crate::config;
 use crate::state::Reader;
+use crate::telemetry::Events;
 pub(crate) use addresses::{AddressNews, own_addresses};
 pub(crate) use attach::{AttachError, Attachment, Attachments, FindError, Held, Table, Turn};
 use backend::Backend;
@@ -53,6 +56,7 @@ pub(crate) use claim::Claim;
 pub(crate) use connections::open_connections;
 use follow::Follower;
 pub(crate) use gate::{Blueprint, GateId, Role, Tag};
+pub(crate) use iptables::watch as watch_rules;
 pub(crate) use origin::{Origin, Origins};
 use plan::Targets;
 pub(crate) use preview::{Preview, preview};
@@ -135,14 +139,22 @@ impl Prepared {
     ///
     /// # Errors
     /// [`CaptureError`]; what had been installed is removed again.
-    pub(crate) async fn install(mut self, mut reader: Reader) -> Result<Capture, CaptureError> {
+    pub(crate) async fn install(
+        mut self,
+        mut reader: Reader,
+        events: Events,
+    ) -> Result<Capture, CaptureError> {
         if matches!(self.backend, Backend::None) {
-            return Ok(self.follow(reader, Targets::default(), None, 0));
+            return Ok(self.follow(reader, events, Installed::default()));
         }
         let tables = Tables::open().map_err(|source| failed("reach the routing tables", source))?;
         let targets = plan::targets(&reader.peek());
         match self.set_up(&tables, &targets).await {
-            Ok(programs) => Ok(self.follow(reader, targets, Some(tables), programs)),
+            Ok((programs, entries)) => {
+                let tables = Some(Arc::new(tables));
+                let installed = Installed { tables, programs, entries, targets };
+                Ok(self.follow(reader, events, installed))
+            }
             Err(error) => {
                 for problem in
                     self.backend.remove().await.into_iter().chain(take_down(&tables).await)
@@ -155,7 +167,11 @@ impl Prepared {
     }
 
     /// Routes, then the guard, then what captures: nothing is captured that cannot arrive.
-    async fn set_up(&mut self, tables: &Tables, targets: &Targets) -> Result<u32, CaptureError> {
+    async fn set_up(
+        &mut self,
+        tables: &Tables,
+        targets: &Targets,
+    ) -> Result<(u32, Vec<Entry>), CaptureError> {
         let (leftovers, problems) = tables.remove_all().await;
         if !leftovers.is_empty() {
             info!(?leftovers, "removed what an earlier meshd left");
@@ -163,35 +179,52 @@ impl Prepared {
         if let Some(problem) = problems.into_iter().next() {
             return Err(failed("remove what is left", io::Error::other(problem)));
         }
-        let guarded = self.guard().await?;
-        for entry in self.plan(guarded) {
-            tables.add(&entry).await.map_err(|source| failed(&format!("add {entry}"), source))?;
+        let guarded = self.guard_vips().await?;
+        let entries = self.plan(guarded);
+        for entry in &entries {
+            tables.add(entry).await.map_err(|source| failed(&format!("add {entry}"), source))?;
         }
         let runs = cgroup::Mount::find().map(|mount| mount.path(&self.config.cgroup));
         let runs = runs.map_err(|source| failed("find the cgroup2 mount", source))?;
         std::fs::create_dir_all(&runs)
             .map_err(|source| failed("make the cgroup of runs", source))?;
         let attached = self.backend.attach(targets).await;
-        attached.map_err(|source| failed("attach", source))
+        let programs = attached.map_err(|source| failed("attach", source))?;
+        Ok((programs, entries))
     }
 
-    /// The table that refuses what is not captured, where the backend needs one. Whatever of the
-    /// other backend an earlier daemon left goes. `true`: the table is there.
-    async fn guard(&mut self) -> Result<bool, CaptureError> {
-        if self.backend.guards_itself() {
-            for cleared in [nft::clear().await, guard::remove().await] {
-                cleared.map_err(|source| failed("remove the nft tables that are left", source))?;
-            }
-            return Ok(false);
+    /// What refuses virtual addresses that nobody captures.
+    fn guard(&self) -> VipGuard {
+        match self.backend {
+            Backend::Iptables(_) => VipGuard::Chains,
+            Backend::Nft(_) if host::program("nft").is_some() => VipGuard::Table,
+            Backend::Ebpf(_) | Backend::Nft(_) | Backend::None => VipGuard::Routes,
         }
-        pins::remove(&self.config.cgroup)
-            .map_err(|source| failed("remove the BPF programs of an earlier meshd", source))?;
-        let guarded = guard::install(&self.config).await;
-        let guarded = guarded.map_err(|source| failed("load the table meshd_vip", source))?;
-        if !guarded {
-            self.notes.push(UNGUARDED.to_owned());
+    }
+
+    /// Loads the table that refuses what is not captured, where the backend needs one. Whatever of
+    /// other backends an earlier daemon left goes. `true`: rules refuse, not routes.
+    async fn guard_vips(&mut self) -> Result<bool, CaptureError> {
+        let left = |source| failed("remove the rules that are left", source);
+        let guard = self.guard();
+        // Its own the backend replaces without a gap.
+        if !matches!(self.backend, Backend::Nft(_)) {
+            nft::clear().await.map_err(left)?;
+            guard::remove().await.map_err(left)?;
         }
-        Ok(guarded)
+        if !matches!(self.backend, Backend::Iptables(_)) {
+            iptables::clear().await.map_err(left)?;
+        }
+        if !self.backend.guards_itself() {
+            pins::remove(&self.config.cgroup)
+                .map_err(|source| failed("remove the BPF programs of an earlier meshd", source))?;
+        }
+        if guard == VipGuard::Table {
+            guard::install(&self.config)
+                .await
+                .map_err(|source| failed("load the table meshd_vip", source))?;
+        }
+        Ok(guard != VipGuard::Routes)
     }
 
     /// Every route and rule this backend needs.
@@ -204,13 +237,8 @@ impl Prepared {
         entries
     }
 
-    fn follow(
-        self,
-        reader: Reader,
-        captured: Targets,
-        tables: Option<Tables>,
-        programs: u32,
-    ) -> Capture {
+    fn follow(self, reader: Reader, events: Events, installed: Installed) -> Capture {
+        let Installed { tables, programs, entries, targets: captured } = installed;
         let Self { backend, notes, .. } = self;
         let name = backend.name();
         info!(backend = name, ?notes, "capture is ready");
@@ -218,23 +246,50 @@ impl Prepared {
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
         let (counts, requests) = mpsc::channel(COUNT_REQUESTS);
-        let ready = Ready::default();
-        let follower = Follower { backend, status: Arc::clone(&status), captured, ready };
+        let (shown, shared) = (Arc::clone(&status), tables.clone());
+        let follower = Follower {
+            backend,
+            status: shown,
+            captured,
+            ready: Ready::default(),
+            entries,
+            tables: shared,
+            events,
+        };
         let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
         Capture { tables, status, counts, stop, follower }
     }
 }
 
+/// Who refuses virtual addresses outside every scope, so that they do not hang.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum VipGuard {
+    /// The table `meshd_vip`.
+    Table,
+    /// Chains of iptables.
+    Chains,
+    /// Unreachable routes; for captured sockets the BPF programs come before them.
+    Routes,
+}
+
+/// What is on the host now.
+#[derive(Debug, Default)]
+struct Installed {
+    /// `None`: nothing.
+    tables: Option<Arc<Tables>>,
+    programs: u32,
+    entries: Vec<Entry>,
+    targets: Targets,
+}
+
 /// `status` calls that may wait for each other.
 const COUNT_REQUESTS: usize = 16;
-const UNGUARDED: &str =
-    "nft is missing: virtual addresses are unreachable, not refused, outside a run";
 
 /// Capture in force, following the snapshots.
 #[derive(Debug)]
 pub(crate) struct Capture {
     /// `None`: nothing was installed.
-    tables: Option<Tables>,
+    tables: Option<Arc<Tables>>,
     status: Arc<Mutex<Status>>,
     counts: mpsc::Sender<oneshot::Sender<Counters>>,
     stop: CancellationToken,
@@ -282,11 +337,16 @@ async fn take_down(tables: &Tables) -> Vec<String> {
 pub(crate) async fn clean_up(config: &config::Capture) -> Result<Vec<String>, Vec<String>> {
     let tables = Tables::open().map_err(|error| vec![format!("routing tables: {error}")])?;
     let (mut removed, mut problems) = tables.remove_all().await;
-    for (table, cleared) in [("meshd", nft::clear().await), (guard::TABLE, guard::remove().await)] {
+    let rules = [
+        ("table meshd", nft::clear().await),
+        ("table meshd_vip", guard::remove().await),
+        ("chains MESHD_*", iptables::clear().await),
+    ];
+    for (what, cleared) in rules {
         match cleared {
-            Ok(true) => removed.push(format!("table {table}")),
+            Ok(true) => removed.push(what.to_owned()),
             Ok(false) => {}
-            Err(error) => problems.push(format!("table {table}: {error}")),
+            Err(error) => problems.push(format!("{what}: {error}")),
         }
     }
     match pins::remove(&config.cgroup) {

@@ -139,12 +139,22 @@ pub(crate) struct Range<A> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BackendChoice {
-    /// `ebpf`, else `nft`.
+    /// `ebpf`, else `nft`, else `iptables`.
     Auto,
     Ebpf,
     Nft,
+    Iptables(IptablesVariant),
     /// Nothing is captured; the API and the registry run.
     None,
+}
+
+/// Which programs load rules of iptables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IptablesVariant {
+    /// `iptables` as this host means it.
+    Any,
+    Nft,
+    Legacy,
 }
 
 #[derive(Clone, Debug)]

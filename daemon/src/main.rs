@@ -8,6 +8,9 @@ use meshd::{Config, Flags, StartError};
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
+    if let Some(program) = &flags.guard {
+        return meshd::guard(program).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let ended = Config::load(&flags).map_err(StartError::from).and_then(|config| {
         if flags.plan {
             return meshd::plan(&config);

@@ -23,11 +23,7 @@ pub fn leftovers(netns: &Netns, cgroup: &str) -> Vec<String> {
     if cgroup2().join(cgroup).exists() {
         left.push(format!("cgroup {cgroup}"));
     }
-    let rules = netns.command("nft").args(["list", "ruleset"]).output().expect("nft");
-    let rules = String::from_utf8_lossy(&rules.stdout);
-    if !rules.trim().is_empty() {
-        left.push(format!("nft rules:\n{rules}"));
-    }
+    left.extend(rules(netns));
     for rule in ["rule", "-6 rule"] {
         let mut ip = netns.command("ip");
         let shown = ip.args(rule.split(' ')).output().expect("ip");
@@ -38,6 +34,34 @@ pub fn leftovers(netns: &Netns, cgroup: &str) -> Vec<String> {
         left.extend(foreign.map(|line| format!("ip {rule}: {line}")));
     }
     left.extend(pins(Path::new("/sys/fs/bpf"), cgroup));
+    left
+}
+
+/// Rules and chains of nft and of both variants of iptables. Tables of iptables that hold no rule
+/// stay: whoever lists one makes it.
+fn rules(netns: &Netns) -> Vec<String> {
+    let listed = |program: &str, arguments: &[&str]| {
+        let output = netns.command(program).args(arguments).output().expect(program);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let mut left = Vec::new();
+    let tables = listed("nft", &["list", "ruleset"]);
+    let frame = |line: &str| {
+        let base_chains = ["INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"];
+        let is_chain = |name: &&str| line == format!("chain {name} {{");
+        let is_table = line.starts_with("table ip") && !line.contains("meshd");
+        let framing = line.is_empty() || line == "}" || line.starts_with("type ");
+        framing || is_table || base_chains.iter().any(|name| is_chain(&name))
+    };
+    if tables.lines().any(|line| !frame(line.trim())) {
+        left.push(format!("nft rules:\n{tables}"));
+    }
+    for program in ["iptables-legacy-save", "ip6tables-legacy-save"] {
+        let saved = listed(program, &[]);
+        if saved.lines().any(|line| line.starts_with("-A") || line.contains("MESHD_")) {
+            left.push(format!("{program}:\n{saved}"));
+        }
+    }
     left
 }
 

@@ -9,7 +9,7 @@ use mesh_tests::dns::NameServer;
 use mesh_tests::wait::eventually;
 use mesh_tests::{Backend, Node, needs_root};
 
-const BACKENDS: [&str; 2] = ["ebpf", "nft"];
+const BACKENDS: [&str; 4] = ["ebpf", "nft", "iptables-nft", "iptables-legacy"];
 
 /// A node per capture backend, with `web` registered at 8080.
 fn each(check: impl Fn(Node, Backend)) {

@@ -80,7 +80,10 @@ impl Daemon {
         parts.serve_api(ports.api, &config, runs.clone(), attachments);
         parts.serve_admin(ports.admin);
         let reader = parts.published.reader("capture");
-        let installed = prepared.install(reader).await.map_err(|error| capture_refused(&error))?;
+        let installed = prepared
+            .install(reader, parts.telemetry.events.clone())
+            .await
+            .map_err(|error| capture_refused(&error))?;
         ready(&config, &installed.status().await);
         *parts.capture.lock().await = Some(installed);
         let (store, telemetry) = (Arc::clone(&parts.store), parts.telemetry.clone());

@@ -1,20 +1,22 @@
-//! The two ways to capture, and the choice between them.
+//! The ways to capture, and the choice between them.
 
 use std::io;
 use std::net::IpAddr;
 
 use super::ebpf::Ebpf;
+use super::iptables::Iptables;
 use super::nft::Nft;
 use super::plan::{Change, Targets};
 use super::ready::Shares;
-use super::routes::{Entry, Prefix};
+use super::routes::{Entry, Family, Prefix};
 use super::{CaptureError, Counters, Origins};
-use crate::config::{self, BackendChoice};
+use crate::config::{self, BackendChoice, IptablesVariant};
 
 #[derive(Debug)]
 pub(super) enum Backend {
     Ebpf(Box<Ebpf>),
     Nft(Box<Nft>),
+    Iptables(Box<Iptables>),
     None,
 }
 
@@ -36,21 +38,41 @@ impl Backend {
                 Ok(nft) => Ok((Self::Nft(Box::new(nft)), vec!["nft: as told".to_owned()])),
                 Err(why) => Err(unsupported("nft", why)),
             },
-            BackendChoice::Auto => {
-                let no_ebpf = match Ebpf::probe(config) {
-                    Ok(ebpf) => {
-                        let note = "ebpf: the kernel took every program".to_owned();
-                        return Ok((Self::Ebpf(Box::new(ebpf)), vec![note]));
-                    }
-                    Err(why) => format!("not ebpf: {why}"),
-                };
-                match Nft::probe(config).await {
-                    Ok(nft) => {
-                        let note = "nft: the kernel took every rule".to_owned();
-                        Ok((Self::Nft(Box::new(nft)), vec![no_ebpf, note]))
-                    }
-                    Err(why) => Err(unsupported("auto", format!("{no_ebpf}; not nft: {why}"))),
+            BackendChoice::Iptables(variant) => match Iptables::probe(config, variant).await {
+                Ok(iptables) => {
+                    let note = format!("{}: as told", iptables.program(Family::V4));
+                    Ok((Self::Iptables(Box::new(iptables)), vec![note]))
                 }
+                Err(why) => Err(unsupported("iptables", why)),
+            },
+            BackendChoice::Auto => Self::first(config).await,
+        }
+    }
+
+    async fn first(config: &config::Capture) -> Result<(Self, Vec<String>), CaptureError> {
+        let mut notes = Vec::new();
+        match Ebpf::probe(config) {
+            Ok(ebpf) => {
+                notes.push("ebpf: the kernel took every program".to_owned());
+                return Ok((Self::Ebpf(Box::new(ebpf)), notes));
+            }
+            Err(why) => notes.push(format!("not ebpf: {why}")),
+        }
+        match Nft::probe(config).await {
+            Ok(nft) => {
+                notes.push("nft: the kernel took every rule".to_owned());
+                return Ok((Self::Nft(Box::new(nft)), notes));
+            }
+            Err(why) => notes.push(format!("not nft: {why}")),
+        }
+        match Iptables::probe(config, IptablesVariant::Any).await {
+            Ok(iptables) => {
+                notes.push(format!("{}: it took every rule", iptables.program(Family::V4)));
+                Ok((Self::Iptables(Box::new(iptables)), notes))
+            }
+            Err(why) => {
+                notes.push(format!("not iptables: {why}"));
+                Err(CaptureError::Unsupported { backend: "auto", why: notes.join("; ") })
             }
         }
     }
@@ -59,6 +81,7 @@ impl Backend {
         match self {
             Self::Ebpf(_) => "ebpf",
             Self::Nft(_) => "nft",
+            Self::Iptables(_) => "iptables",
             Self::None => "none",
         }
     }
@@ -67,6 +90,7 @@ impl Backend {
         match self {
             Self::Ebpf(ebpf) => ebpf.origins(),
             Self::Nft(nft) => nft.origins(),
+            Self::Iptables(iptables) => iptables.origins(),
             Self::None => Origins::none(),
         }
     }
@@ -80,6 +104,7 @@ impl Backend {
                 vec![Entry::Local { to: Prefix { base: base.into(), length } }]
             }
             Self::Nft(nft) => nft.routes(),
+            Self::Iptables(iptables) => iptables.routes(),
             Self::None => Vec::new(),
         }
     }
@@ -93,7 +118,7 @@ impl Backend {
                     .map(|hook| format!("bpf program {} at {}", hook.program(), hook.name()))
                     .collect()
             }
-            Self::Nft(_) | Self::None => Vec::new(),
+            Self::Nft(_) | Self::Iptables(_) | Self::None => Vec::new(),
         }
     }
 
@@ -101,7 +126,45 @@ impl Backend {
     pub(super) fn rules(&self) -> String {
         match self {
             Self::Nft(nft) => nft.text(),
+            Self::Iptables(iptables) => iptables.text(),
             Self::Ebpf(_) | Self::None => String::new(),
+        }
+    }
+
+    /// Finds out whether everything is still in force, and puts back what is not. Says what was
+    /// wrong.
+    pub(super) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
+        match self {
+            Self::Nft(nft) => nft.mend().await,
+            Self::Iptables(iptables) => iptables.mend().await,
+            Self::Ebpf(_) | Self::None => Ok(None),
+        }
+    }
+
+    /// Something may be missing that nobody announces.
+    pub(super) fn needs_mending(&mut self) -> bool {
+        match self {
+            Self::Nft(nft) => nft.needs_mending(),
+            Self::Iptables(iptables) => iptables.needs_mending(),
+            Self::Ebpf(_) | Self::None => false,
+        }
+    }
+
+    /// The process was started here, to change our rules.
+    pub(super) fn is_own(&self, pid: u32) -> bool {
+        match self {
+            Self::Nft(nft) => nft.is_own(pid),
+            Self::Iptables(iptables) => iptables.is_own(pid),
+            Self::Ebpf(_) | Self::None => false,
+        }
+    }
+
+    /// Every rule in force, as its program prints it.
+    pub(super) async fn listing(&self) -> io::Result<String> {
+        match self {
+            Self::Nft(nft) => nft.listing().await,
+            Self::Iptables(iptables) => iptables.listing().await,
+            Self::Ebpf(_) | Self::None => Ok(String::new()),
         }
     }
 
@@ -110,6 +173,7 @@ impl Backend {
         match self {
             Self::Ebpf(ebpf) => ebpf.attach(targets),
             Self::Nft(nft) => nft.attach(targets).await,
+            Self::Iptables(iptables) => iptables.attach(targets).await,
             Self::None => Ok(0),
         }
     }
@@ -127,7 +191,7 @@ impl Backend {
     pub(super) fn lead(&mut self, shares: Shares) -> Result<(), String> {
         match self {
             Self::Ebpf(ebpf) => ebpf.lead(shares),
-            Self::Nft(_) | Self::None => Ok(()),
+            Self::Nft(_) | Self::Iptables(_) | Self::None => Ok(()),
         }
     }
 
@@ -140,6 +204,7 @@ impl Backend {
         match self {
             Self::Ebpf(ebpf) => ebpf.update(change),
             Self::Nft(nft) => nft.update(targets).await,
+            Self::Iptables(iptables) => iptables.update(targets).await,
             Self::None => Ok(()),
         }
     }
@@ -148,7 +213,7 @@ impl Backend {
     pub(super) fn refresh(&mut self, own: &[IpAddr]) -> Result<(), String> {
         match self {
             Self::Ebpf(ebpf) => ebpf.refresh(own),
-            Self::Nft(_) | Self::None => Ok(()),
+            Self::Nft(_) | Self::Iptables(_) | Self::None => Ok(()),
         }
     }
 
@@ -156,6 +221,7 @@ impl Backend {
         match self {
             Self::Ebpf(ebpf) => ebpf.counters(),
             Self::Nft(nft) => nft.counters().await,
+            Self::Iptables(iptables) => iptables.counters().await,
             Self::None => Counters::default(),
         }
     }
@@ -164,6 +230,7 @@ impl Backend {
     pub(super) async fn remove(self) -> Vec<String> {
         match self {
             Self::Nft(nft) => nft.remove().await.err().into_iter().collect(),
+            Self::Iptables(iptables) => iptables.remove().await.err().into_iter().collect(),
             Self::Ebpf(ebpf) => ebpf.remove().err().into_iter().collect(),
             Self::None => Vec::new(),
         }

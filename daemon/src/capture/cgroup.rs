@@ -50,13 +50,6 @@ impl Mount {
         fs::read_link(format!("/proc/self/fd/{}", cgroup.as_raw_fd()))
     }
 
-    /// The nft match for sockets made in `cgroup` or below it. `None` where the mount is out of
-    /// nft's sight: it looks below /sys/fs/cgroup and nowhere else.
-    pub(super) fn nft_match(&self, cgroup: &str) -> Option<String> {
-        let path = self.0.strip_prefix("/sys/fs/cgroup").ok()?.join(cgroup);
-        Some(format!("socket cgroupv2 level {} \"{}\"", depth(cgroup), path.to_str()?))
-    }
-
     pub(super) fn root(&self) -> &Path {
         &self.0
     }
@@ -78,11 +71,6 @@ fn cgroup2_mounts(table: &str) -> impl Iterator<Item = PathBuf> {
         let (root, point) = (fields.next()?, fields.next()?);
         (root == "/" && file_system.starts_with("cgroup2 ")).then(|| PathBuf::from(point))
     })
-}
-
-/// How far below the root the cgroup lies.
-pub(super) fn depth(cgroup: &str) -> usize {
-    cgroup.split('/').filter(|part| !part.is_empty()).count()
 }
 
 /// What `bpf_get_current_cgroup_id` and `INET_DIAG_CGROUP_ID` call it.

@@ -1,7 +1,7 @@
 //! Keeps what is captured equal to the newest snapshot.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -10,8 +10,13 @@ use tracing::{error, warn};
 use super::backend::Backend;
 use super::plan::{self, Targets};
 use super::ready::Ready;
+use super::routes::{Entry, Tables};
+use super::watchdog::{Culprit, News, Watchdog};
 use super::{AddressNews, Counters, Status, own_addresses};
 use crate::state::{Reader, Snapshot};
+use crate::telemetry::{Events, Severity};
+
+const WARNING: Severity = Severity::Warning;
 
 /// Who wants to know the counters.
 pub(super) type CountRequests = mpsc::Receiver<oneshot::Sender<Counters>>;
@@ -22,10 +27,11 @@ pub(super) struct Follower {
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) captured: Targets,
     pub(super) ready: Ready,
+    /// Every route of ours; empty where nothing was installed.
+    pub(super) entries: Vec<Entry>,
+    pub(super) tables: Option<Arc<Tables>>,
+    pub(super) events: Events,
 }
-
-/// How often endpoints' health is looked at.
-const LOOK: Duration = Duration::from_secs(1);
 
 impl Follower {
     /// Runs until `stop`, then hands the backend back, still capturing.
@@ -38,11 +44,12 @@ impl Follower {
         mut counts: CountRequests,
         stop: CancellationToken,
     ) -> Backend {
-        let news = AddressNews::subscribe();
-        if let Err(error) = &news {
+        let addresses = AddressNews::subscribe();
+        if let Err(error) = &addresses {
             warn!(%error, "changed addresses of this host are noticed at the next start");
         }
         let mut applied = None;
+        let mut watchdog = Watchdog::open();
         loop {
             let snapshot = reader.peek();
             if applied != Some(snapshot.revision) {
@@ -56,8 +63,9 @@ impl Follower {
             tokio::select! {
                 () = stop.cancelled() => return self.backend,
                 () = reader.changed() => {}
-                () = tokio::time::sleep(LOOK), if self.backend.wants_endpoints() => {}
-                () = addresses_changed(news.as_ref().ok()) => self.refresh(),
+                // Also the time to look at endpoints' health again.
+                news = watchdog.news() => self.mend(news).await,
+                () = addresses_changed(addresses.as_ref().ok()) => self.refresh(),
                 Some(request) = counts.recv() => {
                     // Who asked may have gone; the next one asks again.
                     request.send(self.backend.counters().await).ok();
@@ -89,6 +97,35 @@ impl Follower {
     fn refresh(&mut self) {
         let outcome = self.backend.refresh(&own_addresses());
         self.report("addresses", outcome);
+    }
+
+    /// Others may flush and reload the rules of this host as they like: ours come back.
+    async fn mend(&mut self, news: News) {
+        let mended = match &news {
+            News::Glance if !self.backend.needs_mending() => return,
+            News::Rules(culprit) if self.backend.is_own(culprit.pid) => return,
+            News::Glance | News::Rules(_) => self.backend.mend().await,
+            News::Routes(_) => self.mend_routes().await,
+        };
+        match mended {
+            Ok(None) => self.report("rules", Ok(())),
+            Ok(Some(what)) => {
+                let culprit = match news {
+                    News::Glance => Culprit::suspected(),
+                    News::Rules(culprit) | News::Routes(culprit) => culprit,
+                };
+                let message = format!("{what}: changed {culprit}; loaded again");
+                self.events.emit("capture/restored", self.backend.name(), message, WARNING);
+                self.report("rules", Ok(()));
+            }
+            Err(error) => self.report("rules", Err(error.to_string())),
+        }
+    }
+
+    async fn mend_routes(&self) -> io::Result<Option<&'static str>> {
+        let Some(tables) = &self.tables else { return Ok(None) };
+        let any = tables.restore(&self.entries).await?;
+        Ok(any.then_some("routes or routing rules were gone"))
     }
 
     fn report(&self, what: &str, outcome: Result<(), String>) {

@@ -15,6 +15,7 @@ mod table;
 
 use std::io;
 
+pub(super) use ruleset::{NEVER4, NEVER6, SSH, network};
 use ruleset::{Ruleset, TABLE};
 pub(super) use scopes::Home;
 pub(super) use table::Table;
@@ -23,7 +24,7 @@ use super::callers::Callers;
 use super::cgroup::Mount;
 use super::plan::Targets;
 use super::routes::{Entry, Family};
-use super::{Counters, Origins, host};
+use super::{Counters, Origins, guard, host};
 use crate::config;
 
 #[derive(Debug)]
@@ -74,12 +75,23 @@ impl Nft {
         table.update(targets).await.map_err(|error| format!("the nft table: {error}"))
     }
 
+    pub(super) fn needs_mending(&mut self) -> bool {
+        self.table.as_mut().is_some_and(Table::needs_mending)
+    }
+
     /// What was found missing and put back.
     pub(super) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
-        match &mut self.table {
-            Some(table) => table.mend().await,
-            None => Ok(None),
+        let Some(table) = &mut self.table else { return Ok(None) };
+        let mended = table.mend().await?;
+        if guard::is_there().await {
+            return Ok(mended);
         }
+        guard::install(&self.config).await?;
+        Ok(mended.or(Some("the nft table meshd_vip was gone")))
+    }
+
+    pub(super) fn is_own(&self, pid: u32) -> bool {
+        self.table.as_ref().is_some_and(|table| table.is_own(pid))
     }
 
     pub(super) async fn counters(&mut self) -> Counters {

@@ -1,6 +1,6 @@
 //! What capture would put on this host, in the words of `ip`, `nft` and the kernel.
 
-use super::{Backend, Prepared, guard, host};
+use super::{Backend, Prepared, VipGuard, guard};
 use crate::config;
 
 /// Told before anything is done.
@@ -28,12 +28,13 @@ pub(crate) async fn preview(config: &config::Capture) -> Preview {
     if matches!(prepared.backend, Backend::None) {
         return Preview { backend: Some(backend), notes: prepared.notes, ..Preview::default() };
     }
-    let guarded = !prepared.backend.guards_itself() && host::program("nft").is_some();
+    let guarded = prepared.guard() != VipGuard::Routes;
     let mut steps: Vec<String> =
         prepared.plan(guarded).iter().map(|entry| format!("ip {entry}")).collect();
     steps.push(format!("cgroup {}", config.cgroup));
     steps.extend(prepared.backend.programs());
-    let mut rules = if guarded { guard::text_here(config) } else { String::new() };
+    let by_table = prepared.guard() == VipGuard::Table;
+    let mut rules = if by_table { guard::text(config) } else { String::new() };
     rules.push_str(&prepared.backend.rules());
     Preview { backend: Some(backend), why: None, notes: prepared.notes, steps, rules }
 }

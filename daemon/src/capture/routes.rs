@@ -124,6 +124,20 @@ impl Tables {
         Ok(())
     }
 
+    /// Adds those of `entries` that are gone; says whether there were any.
+    pub(super) async fn restore(&self, entries: &[Entry]) -> io::Result<bool> {
+        let mut any = false;
+        for entry in entries {
+            any |= is_new(self.handle.route().add(route(entry)?).execute().await)?;
+            if let Entry::Marked { family, mark, mask } = *entry {
+                let mut rule = self.handle.rule().add();
+                *rule.message_mut() = marked_rule(family, mark, mask);
+                any |= is_new(rule.execute().await)?;
+            }
+        }
+        Ok(any)
+    }
+
     /// Removes everything of ours; names what was there and what could not be removed.
     pub(super) async fn remove_all(&self) -> (Vec<String>, Vec<String>) {
         let (mut removed, mut problems) = (Vec::new(), Vec::new());
@@ -237,4 +251,13 @@ pub(super) fn io_error(error: rtnetlink::Error) -> io::Error {
         return error.to_io();
     }
     io::Error::other(error.to_string())
+}
+
+/// `false`: it was there already.
+fn is_new(added: Result<(), rtnetlink::Error>) -> io::Result<bool> {
+    match added.map_err(io_error) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
 }

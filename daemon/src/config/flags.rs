@@ -37,7 +37,7 @@ pub struct Flags {
     /// Address of /metrics, /stats, /health [default: 127.0.0.1:15020]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(super) admin: Option<SocketAddr>,
-    /// How traffic is captured: auto, ebpf, nft or none [default: auto]
+    /// How traffic is captured: auto, ebpf, nft, iptables or none [default: auto]
     #[arg(long, value_name = "NAME")]
     pub(super) backend: Option<String>,
     /// Data plane workers, one core each [default: the cores meshd may use]
@@ -67,6 +67,9 @@ pub struct Flags {
     /// Remove what a daemon with these settings left on the host after a crash, then exit
     #[arg(long)]
     pub cleanup: bool,
+    /// Take the rules of iptables out when nothing is heard on standard input: started by meshd
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    pub guard: Option<String>,
     /// Check the settings and print what meshd would do on this host, as JSON, then exit
     #[arg(long, conflicts_with = "cleanup")]
     pub plan: bool,

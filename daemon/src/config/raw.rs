@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::exclude::RawExclude;
 use super::{
     AccessLog, AccessLogFormat, Api, BackendChoice, Capture, CaptureScope, FailMode, Flags, Grant,
-    InvalidConfig, Log, LogFormat, MetricsCompat, Proxy, Range, invalid,
+    InvalidConfig, IptablesVariant, Log, LogFormat, MetricsCompat, Proxy, Range, invalid,
 };
 
 /// Envoy's default line, in the order the field agreed on.
@@ -132,9 +132,14 @@ impl RawCapture {
             "auto" => BackendChoice::Auto,
             "ebpf" => BackendChoice::Ebpf,
             "nft" => BackendChoice::Nft,
+            "iptables" => BackendChoice::Iptables(IptablesVariant::Any),
+            "iptables-nft" => BackendChoice::Iptables(IptablesVariant::Nft),
+            "iptables-legacy" => BackendChoice::Iptables(IptablesVariant::Legacy),
             "none" => BackendChoice::None,
             other => {
-                return Err(invalid("capture.backend", other, "must be auto, ebpf, nft or none"));
+                const RULE: &str = "must be auto, ebpf, nft, iptables, iptables-nft, \
+                                    iptables-legacy or none";
+                return Err(invalid("capture.backend", other, RULE));
             }
         };
         let scope = match self.scope.as_str() {

@@ -77,6 +77,10 @@ impl Child {
         answer.contains(&noted(self.done))
     }
 
+    pub(super) fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// The process was killed, and the table with it.
     pub(super) fn has_ended(&mut self) -> bool {
         !matches!(self.process.try_wait(), Ok(None))

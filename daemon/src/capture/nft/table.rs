@@ -84,6 +84,13 @@ impl Table {
         Ok(())
     }
 
+    /// What nobody announces: the owner was killed, the table does not hear the heartbeat, or
+    /// cgroups to leave out came or went.
+    pub(in crate::capture) fn needs_mending(&mut self) -> bool {
+        let unheard = self.heartbeat.as_ref().is_some_and(|heartbeat| !heartbeat.is_heard());
+        unheard || self.child.has_ended() || self.scopes.is_outdated()
+    }
+
     /// Finds out whether the table still captures, and loads it again where not. Says what was
     /// wrong.
     pub(in crate::capture) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
@@ -93,8 +100,7 @@ impl Table {
             self.fill().await?;
             return Ok(Some("the process that owns the nft table was killed"));
         }
-        let unheard = self.heartbeat.as_ref().is_some_and(|heartbeat| !heartbeat.is_heard());
-        if (unheard || self.config.fail_mode == FailMode::Closed) && !self.child.is_whole().await {
+        if !self.child.is_whole().await {
             self.fill().await?;
             return Ok(Some("the nft table was gone"));
         }
@@ -103,6 +109,11 @@ impl Table {
             self.update(&targets).await?;
         }
         Ok(None)
+    }
+
+    /// The process that owns the table.
+    pub(in crate::capture) fn is_own(&self, pid: u32) -> bool {
+        self.child.id() == Some(pid)
     }
 
     pub(in crate::capture) async fn counters(&mut self) -> Counters {

@@ -1,0 +1,255 @@
+//! Hears of changes to rules and routes of this network namespace, and who made them.
+//!
+//! The kernel names the process behind a change to nf_tables, which includes `iptables` of the
+//! nft variant. It says nothing about the legacy one: a look at its tables' sizes every second
+//! has to do.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::Duration;
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+
+/// `1 << (NFNLGRP_NFTABLES - 1)`.
+const NFTABLES: u32 = 1 << 6;
+/// `RTMGRP_*` of routes and rules: IPv4 routes and rules, IPv6 routes and rules.
+const ROUTES: u32 = (1 << 6) | (1 << 7) | (1 << 10) | (1 << 18);
+/// A program changes several tables one after the other; one look serves all.
+const SETTLE: Duration = Duration::from_millis(100);
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// What may have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Time to look at what nobody announces.
+    Glance,
+    /// Somebody changed rules.
+    Rules(Culprit),
+    /// Somebody removed routes or routing rules.
+    Routes(Culprit),
+}
+
+/// Who changed something, as far as the kernel says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Culprit {
+    /// 0 = not known.
+    pub(super) pid: u32,
+    name: String,
+    /// What started it: an `iptables` says less than the `dockerd` behind it.
+    parent: String,
+}
+
+/// Asked again after a cancelled question, it has lost nothing.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    rules: Option<AsyncFd<OwnedFd>>,
+    routes: Option<AsyncFd<OwnedFd>>,
+    glance: Interval,
+    settling: Option<(Instant, News)>,
+}
+
+impl Watchdog {
+    /// Where the kernel refuses a socket, its news are missed and the rest works.
+    pub(super) fn open() -> Self {
+        let mut glance = interval_at(Instant::now() + GLANCE, GLANCE);
+        glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rules = listen(SockProtocol::NetlinkNetFilter, NFTABLES);
+        let routes = listen(SockProtocol::NetlinkRoute, ROUTES);
+        for (what, error) in [("rules", rules.as_ref().err()), ("routes", routes.as_ref().err())] {
+            if let Some(error) = error {
+                tracing::warn!(%error, "changes of {what} by others are noticed late");
+            }
+        }
+        Self { rules: rules.ok(), routes: routes.ok(), glance, settling: None }
+    }
+
+    pub(super) async fn news(&mut self) -> News {
+        loop {
+            if let Some((at, _)) = &self.settling {
+                sleep_until(*at).await;
+                if let Some((_, news)) = self.settling.take() {
+                    return news;
+                }
+            }
+            let news = tokio::select! {
+                culprit = hear(self.rules.as_ref(), rules_changed) => News::Rules(culprit),
+                culprit = hear(self.routes.as_ref(), routes_removed) => News::Routes(culprit),
+                _tick = self.glance.tick() => return News::Glance,
+            };
+            self.settling = Some((Instant::now() + SETTLE, news));
+        }
+    }
+}
+
+fn listen(protocol: SockProtocol, groups: u32) -> io::Result<AsyncFd<OwnedFd>> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+    super::host::watched(socket)
+}
+
+/// Waits for messages of which `means` makes something.
+async fn hear(socket: Option<&AsyncFd<OwnedFd>>, means: fn(&[u8]) -> Option<Culprit>) -> Culprit {
+    let Some(socket) = socket else { return std::future::pending().await };
+    loop {
+        let Ok(mut guard) = socket.readable().await else { return std::future::pending().await };
+        let mut bytes = vec![0; 64 * 1024];
+        let mut found = None;
+        loop {
+            match recv(socket.get_ref().as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Ok(length) => {
+                    for message in messages(bytes.get(..length).unwrap_or_default()) {
+                        found = means(message).or(found);
+                    }
+                }
+                Err(nix::errno::Errno::EAGAIN) => break,
+                // More than the socket holds: something changed.
+                Err(_overrun) => {
+                    found = Some(Culprit::default());
+                    break;
+                }
+            }
+        }
+        guard.clear_ready();
+        if let Some(culprit) = found {
+            return culprit;
+        }
+    }
+}
+
+/// The netlink messages of one datagram.
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
+        let message = bytes.get(..length.max(HEADER))?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    })
+}
+
+const HEADER: usize = 16;
+
+/// `NFT_MSG_NEWGEN` ends each transaction and names its process.
+fn rules_changed(message: &[u8]) -> Option<Culprit> {
+    const NEWGEN: u16 = (10 << 8) | 15;
+    const PROCESS_ID: u16 = 2;
+    const PROCESS_NAME: u16 = 3;
+    if u16_at(message, 4)? != NEWGEN {
+        return None;
+    }
+    let mut culprit = Culprit::default();
+    let mut attributes = message.get(HEADER + 4..)?;
+    while let Some(length) = u16_at(attributes, 0).map(usize::from).filter(|length| *length >= 4) {
+        let value = attributes.get(4..length)?;
+        match u16_at(attributes, 2)? {
+            PROCESS_ID => culprit.pid = u32::from_be_bytes(value.try_into().ok()?),
+            PROCESS_NAME => {
+                let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
+                culprit.name = String::from_utf8_lossy(name).into_owned();
+            }
+            _ => {}
+        }
+        attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    culprit.parent = parent(culprit.pid).unwrap_or_default();
+    Some(culprit)
+}
+
+/// Routes of ours have protocol 77; a routing rule does not say in its header.
+fn routes_removed(message: &[u8]) -> Option<Culprit> {
+    const REMOVED_ROUTE: u16 = 25;
+    const REMOVED_RULE: u16 = 33;
+    const OURS: u8 = 77;
+    match u16_at(message, 4)? {
+        REMOVED_ROUTE if *message.get(HEADER + 5)? == OURS => {}
+        REMOVED_RULE => {}
+        _ => return None,
+    }
+    // The address of the socket that asked: a process' first has its pid.
+    let pid = u32_at(message, 12)?;
+    let name = comm(pid).unwrap_or_default();
+    Some(Culprit { pid, name, parent: parent(pid).unwrap_or_default() })
+}
+
+impl Culprit {
+    /// Who it may have been, from the programs that manage rules and run now.
+    pub(super) fn suspected() -> Self {
+        const MANAGERS: [&str; 7] =
+            ["firewalld", "dockerd", "fail2ban-server", "kube-proxy", "ufw", "iptables", "nft"];
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let mut named = pids.filter_map(|pid| Some((pid, comm(pid)?)));
+        let found = named.find(|(_, name)| MANAGERS.contains(&name.as_str()));
+        found.map_or_else(Self::default, |(pid, name)| Self {
+            pid,
+            name: format!("maybe {name}"),
+            parent: String::new(),
+        })
+    }
+}
+
+impl std::fmt::Display for Culprit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.pid, self.name.as_str()) {
+            (0, "") => f.write_str("by a process the kernel does not name"),
+            (pid, "") => write!(f, "by pid {pid}"),
+            (pid, name) => write!(f, "by {name} (pid {pid})"),
+        }?;
+        if self.parent.is_empty() { Ok(()) } else { write!(f, ", started by {}", self.parent) }
+    }
+}
+
+fn comm(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+fn parent(pid: u32) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+    Some(format!("{} (pid {parent})", comm(parent)?))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_names_its_process() {
+        let attribute = |kind: u16, value: &[u8]| {
+            let mut bytes = u16::try_from(value.len() + 4).unwrap().to_ne_bytes().to_vec();
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let body = [
+            vec![0, 0, 0, 0],
+            attribute(1, &7_u32.to_be_bytes()),
+            attribute(2, &4_000_000_u32.to_be_bytes()),
+            attribute(3, b"nft\0"),
+        ]
+        .concat();
+        let mut message = u32::try_from(HEADER + body.len()).unwrap().to_ne_bytes().to_vec();
+        message.extend(((10_u16 << 8) | 15).to_ne_bytes());
+        message.resize(HEADER, 0);
+        message.extend(body);
+        let twice = [message.clone(), message].concat();
+        let found: Vec<_> = messages(&twice).filter_map(rules_changed).collect();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].to_string(), "by nft (pid 4000000)");
+    }
+}
