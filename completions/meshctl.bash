@@ -1624,7 +1624,7 @@ _meshctl() {
             return 0
             ;;
         meshctl__subcmd__register)
-            opts="-o -q -v -n -h --port --service-port --address --subset --label --health --interval --weight --compat --if-absent --dry-run --no-wait --reason --if-generation --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
+            opts="-o -q -v -n -h --port --service-port --address --subset --label --health --interval --weight --compat --if-absent --pid --unit --container --dry-run --no-wait --reason --if-generation --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1664,6 +1664,18 @@ _meshctl() {
                     ;;
                 --compat)
                     COMPREPLY=($(compgen -W "strict lenient" -- "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --dry-run)
@@ -1816,13 +1828,25 @@ _meshctl() {
             return 0
             ;;
         meshctl__subcmd__run)
-            opts="-o -q -v -n -h --as --allow-egress --env-file --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
+            opts="-o -q -v -n -h --as --port --subset --ready --allow-egress --env-file --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --subset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ready)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -218,6 +218,9 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l interval -d
 complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l weight -d 'Share within its subset [default: 1]' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l compat -d 'Treatment of HTTP that is wrong but harmless' -r -f -a "strict\t''
 lenient\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l pid -d 'Gone for good when this process ends' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l unit -d 'There while this systemd unit runs' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l container -d 'There while this container runs' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l dry-run -d 'Say what would change, and change nothing' -r -f -a "server\t''
 client\t''"
 complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l reason -d 'Kept in the history' -r
@@ -293,6 +296,9 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -s q -l quie
 complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -s v -l verbose -d 'Say more, on standard error'
 complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -s h -l help -d 'Print help'
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l as -d 'Service the command acts as [default: none, an ephemeral name]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l port -d 'Serve too: the port the command listens on, as an endpoint of --as while the run lasts' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l subset -d 'Version or group of that endpoint' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l ready -d 'Probe that has to pass before the endpoint gets traffic' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l allow-egress -d 'What it may reach beside the mesh: hosts, *.suffixes, networks, each with an optional :PORT' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l env-file -d 'File of NAME=VALUE lines for the command\'s environment (repeatable)' -r -F
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r

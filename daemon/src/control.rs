@@ -6,6 +6,7 @@
 mod answer;
 mod attach;
 mod authorise;
+mod bound;
 mod convert;
 mod core;
 mod endpoints;
@@ -48,6 +49,7 @@ use crate::state::{Interner, Published, Store};
 use crate::telemetry::{Rates, Telemetry};
 pub(crate) use attach::follow as follow_attachments;
 use authorise::Gate;
+pub(crate) use bound::{Life, follow as follow_bound};
 use core::Core;
 pub(crate) use files::Manifests;
 pub(crate) use run::{adopt, forget};

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no tokio, no IO, no clock.
 
+mod bound;
 mod egress;
 mod endpoint;
 mod name;
@@ -10,6 +11,7 @@ mod protocol;
 mod subject;
 mod workload;
 
+pub(crate) use bound::Bound;
 pub(crate) use egress::InvalidEgress;
 pub(crate) use endpoint::{Health, HealthCheck, Probe};
 pub(crate) use name::ServiceName;

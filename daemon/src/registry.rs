@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Compat, Declared, HealthCheck, ServiceName};
+use crate::model::{Bound, Compat, Declared, HealthCheck, ServiceName};
 
 pub(crate) use merge::{CheckEdit, Registration};
 
@@ -32,6 +32,9 @@ pub(crate) struct Claim {
     pub(crate) compat: Compat,
     /// Who claimed the name first; only this user, root and grantees may claim it again.
     pub(crate) owner_uid: u32,
+    /// Whose life it shares; `None`: it is there until it is deregistered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bound: Option<Bound>,
 }
 
 /// What makes a claim the same claim.

@@ -11,8 +11,8 @@ pub(crate) use compile::{Inputs, compile, settle};
 pub(crate) use intern::Interner;
 pub(crate) use published::{Published, Reader};
 pub(crate) use snapshot::{
-    Backend, Destination, Endpoint, EndpointLive, HttpRoute, HttpRule, Matches, PathMatch, Port,
-    Service, Snapshot, Split, StrMatch, Subset, Target,
+    Backend, Destination, Endpoint, EndpointLive, HttpRoute, HttpRule, Inbound, Instance, Matches,
+    PathMatch, Port, Service, Snapshot, Split, StrMatch, Subset, Target,
 };
 pub(crate) use store::{
     Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Store, UndoError,

@@ -40,3 +40,27 @@ impl Which {
         Subject { who }
     }
 }
+
+/// Whose life an endpoint shares: at most one.
+#[derive(clap::Args, Clone, Debug)]
+#[group(required = false, multiple = false)]
+#[command(next_help_heading = "Bound to what runs (what comes in for the port passes the mesh)")]
+pub(crate) struct Bound {
+    /// Gone for good when this process ends
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(2..))]
+    pid: Option<u32>,
+    /// There while this systemd unit runs
+    #[arg(long, value_name = "NAME")]
+    unit: Option<String>,
+    /// There while this container runs
+    #[arg(long, value_name = "ID|NAME")]
+    container: Option<String>,
+}
+
+impl Bound {
+    pub(crate) fn subject(&self) -> Option<Subject> {
+        let Self { pid, unit, container } = self.clone();
+        let who = pid.map(Who::Pid).or(unit.map(Who::Unit)).or(container.map(Who::Container));
+        who.map(|who| Subject { who: Some(who) })
+    }
+}

@@ -8,6 +8,7 @@ use mesh_proto::v1::health_check::Probe;
 use mesh_proto::v1::{HealthCheck, RegisterRequest};
 
 use crate::args::duration::Limit;
+use crate::args::subject::Bound;
 use crate::args::{Change, DryRun};
 use crate::command::change::{self, Hint, Made};
 use crate::complete;
@@ -20,6 +21,7 @@ use crate::error::{Exit, Failure};
   meshctl register web --port 8080
   meshctl register web --port http:8080 --subset v1 --health http:/healthz
   meshctl register db --port tcp:5432 --health tcp --interval 5s
+  meshctl register web --port http:8080 --unit web.service
   meshctl register syslog --port udp:514")]
 pub(crate) struct Args {
     /// Name of the service
@@ -56,17 +58,19 @@ pub(crate) struct Args {
     #[arg(long)]
     if_absent: bool,
     #[command(flatten)]
+    bound: Bound,
+    #[command(flatten)]
     change: Change,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Port {
-    protocol: &'static str,
-    number: u16,
+pub(crate) struct Port {
+    pub(crate) protocol: &'static str,
+    pub(crate) number: u16,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum InvalidPort {
+pub(crate) enum InvalidPort {
     #[error("a port is a number from 1 to 65535")]
     Number,
     #[error("the protocol before the colon is tcp, http, grpc or udp")]
@@ -112,11 +116,11 @@ impl FromStr for Pair {
 }
 
 #[derive(Clone, Debug)]
-struct Health(Probe);
+pub(crate) struct Health(pub(crate) Probe);
 
 #[derive(Debug, thiserror::Error)]
 #[error("write http:/PATH or tcp")]
-struct NotAProbe;
+pub(crate) struct NotAProbe;
 
 impl FromStr for Health {
     type Err = NotAProbe;
@@ -160,6 +164,7 @@ impl Args {
             weight: self.weight.unwrap_or_default(),
             compat: self.compat.clone().unwrap_or_default(),
             if_absent: self.if_absent,
+            bound_to: self.bound.subject(),
         }
     }
 

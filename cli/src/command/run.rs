@@ -11,8 +11,9 @@ use std::process::Command;
 
 use clap_complete::ArgValueCandidates;
 use mesh_proto::codes;
-use mesh_proto::v1::{StartRunRequest, StartRunResponse};
+use mesh_proto::v1::{HealthCheck, RegisterRequest, StartRunRequest, StartRunResponse};
 
+use crate::command::register::{Health, Port};
 use crate::complete;
 use crate::context::{Context, block_on};
 use crate::error::{Exit, Failure};
@@ -22,6 +23,8 @@ use crate::error::{Exit, Failure};
 #[command(before_help = "Examples:
   meshctl run -- curl -s http://web.mesh/
   meshctl run --as cli -- curl -s http://web.mesh/
+  meshctl run --as web --port http:8080 --ready http:/healthz -- ./web
+  meshctl run --as batch --allow-egress mesh -- ./job
   meshctl run --as batch --env-file job.env -- ./job --all
 
 Ends with the command's own status; 125 when meshctl failed, 126 not executable, 127 not found.")]
@@ -29,6 +32,15 @@ pub(crate) struct Args {
     /// Service the command acts as [default: none, an ephemeral name]
     #[arg(long = "as", value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
     service: Option<String>,
+    /// Serve too: the port the command listens on, as an endpoint of --as while the run lasts
+    #[arg(long, value_name = "[tcp|http|grpc|udp:]N", requires = "service")]
+    port: Option<Port>,
+    /// Version or group of that endpoint
+    #[arg(long, value_name = "NAME", requires = "port")]
+    subset: Option<String>,
+    /// Probe that has to pass before the endpoint gets traffic
+    #[arg(long, value_name = "http:/PATH|tcp", requires = "port")]
+    ready: Option<Health>,
     /// What it may reach beside the mesh: hosts, *.suffixes, networks, each with an optional :PORT
     #[arg(long, value_name = "any|mesh|LIST", default_value = "any")]
     allow_egress: String,
@@ -55,11 +67,28 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         namespace: context.namespace.clone(),
         command: words,
         allow_egress: args.allow_egress.clone(),
+        serve: args.serve(),
     };
     let run = block_on(start(request, context));
     let run = run.map_err(failed)?;
     context.detail(|| described(&run));
     Err(become_command(args, environment, &context.socket))
+}
+
+impl Args {
+    /// The endpoint the run is to be.
+    fn serve(&self) -> Option<RegisterRequest> {
+        let port = self.port.as_ref()?;
+        let health =
+            |ready: &Health| HealthCheck { probe: Some(ready.0.clone()), ..HealthCheck::default() };
+        Some(RegisterRequest {
+            protocol: port.protocol.to_owned(),
+            port: port.number.into(),
+            subset: self.subset.clone().unwrap_or_default(),
+            health: self.ready.as_ref().map(health),
+            ..RegisterRequest::default()
+        })
+    }
 }
 
 /// Asks meshd to move this process into a scope of its own.

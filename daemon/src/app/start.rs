@@ -77,6 +77,7 @@ impl Daemon {
             .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
         parts.start_tasks(&config, &prepared, ports.dns);
         let attachments = parts.attachments(&config)?;
+        parts.bound_endpoints(runs.clone(), Arc::clone(&attachments));
         parts.serve_api(ports.api, &config, runs.clone(), attachments);
         parts.serve_admin(ports.admin);
         let reader = parts.published.reader("capture");
@@ -195,6 +196,14 @@ impl Parts {
         let follow = control::follow_attachments(store, Arc::clone(&attachments), events);
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
         Ok(attachments)
+    }
+
+    /// Endpoints come and go with the processes they are bound to.
+    fn bound_endpoints(&self, runs: Option<Runs>, attachments: Arc<Attachments>) {
+        let life = control::Life { runs, attachments };
+        let (store, events) = (Arc::clone(&self.store), self.telemetry.events.clone());
+        let follow = control::follow_bound(store, life, events);
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
     }
 
     fn start_tasks(&self, config: &Config, prepared: &Prepared, dns: capture::dns::Sockets) {

@@ -242,6 +242,12 @@ impl Attachments {
     }
 }
 
+/// Whether any process of the unit or container runs.
+pub(crate) fn is_running(attachments: &Attachments, subject: &Subject) -> bool {
+    let found = find::find(attachments.mount.as_ref(), subject, "");
+    found.is_ok_and(|found| !found.pids().is_empty())
+}
+
 impl Held {
     /// What the data plane knows of it, by its key; the store gives it its number.
     pub(crate) fn workload(&self) -> Option<(u64, Workload)> {

@@ -72,3 +72,15 @@ pub(super) fn family(pid: u32) -> Vec<u32> {
     }
     found
 }
+
+/// Which of the processes that ever had this pid it is: ticks from the boot to its start. `None`
+/// where it is gone, or only waits to be reaped.
+pub(crate) fn started_at(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything; states and numbers follow the last.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    let state = fields.next()?;
+    let started = fields.nth(18)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(started)
+}

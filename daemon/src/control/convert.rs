@@ -9,8 +9,9 @@ use mesh_proto::v1;
 
 use super::authorise::Peer;
 use super::error::Failure;
+use crate::capture::started_at;
 use crate::intent::Author;
-use crate::model::{Compat, Declared, Egress, InvalidEgress, Probe, ServiceName, Subject};
+use crate::model::{Bound, Compat, Declared, Egress, InvalidEgress, Probe, ServiceName, Subject};
 use crate::registry::{CheckEdit, Registration};
 use crate::state::{Action, Change, Live, Mutation};
 
@@ -77,7 +78,25 @@ pub(super) fn registration(written: &v1::RegisterRequest) -> Result<Registration
         labels: written.labels.clone().into_iter().collect(),
         health: written.health.as_ref().map(check).transpose()?,
         compat: compat(&written.compat)?,
+        bound: written.bound_to.clone().map(bound).transpose()?,
     })
+}
+
+fn bound(written: v1::Subject) -> Result<Bound, Failure> {
+    match subject(Some(written))? {
+        Subject::Pid(pid) => {
+            let gone =
+                || Failure::new(codes::NO_SUCH_PROCESSES, format!("there is no process {pid}"));
+            let started = started_at(pid).ok_or_else(gone)?;
+            Ok(Bound::Process { pid, started })
+        }
+        Subject::Unit(name) => Ok(Bound::Unit(name)),
+        Subject::Container(name) => Ok(Bound::Container(name)),
+        other @ (Subject::Netns(_) | Subject::Uid(_) | Subject::Cgroup(_)) => {
+            let why = "an endpoint is bound to a process, unit or container";
+            Err(invalid(format!("{other} is none of these"), why))
+        }
+    }
 }
 
 /// `None` for 0, which stands for "not given".

@@ -50,13 +50,16 @@ pub(super) fn existing_claim(draft: &Draft, key: &ClaimKey, node: &str) -> Optio
         health: endpoint.check.clone(),
         compat: service.compat,
         owner_uid: declared.service_object(&key.service)?.origin.uid,
+        bound: None,
     })
 }
 
 /// Keeps `claim` where its endpoint is declared already: in a manifest, or as this node's claim.
 pub(super) fn put(draft: &mut Draft, claim: Claim, node: &str) {
     let object = draft.declared().service_object(&claim.service).map(|held| held.value.clone());
+    // A manifest outlives the processes; what is bound to them stays a claim.
     if let Some(Object::Service(mut service)) = object
+        && claim.bound.is_none()
         && let Some(written) = written_at_mut(&mut service.spec, claim.address, node)
     {
         let said = claimed_spec(&claim, node);

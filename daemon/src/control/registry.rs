@@ -7,14 +7,16 @@ use std::time::Duration;
 use mesh_proto::manifest::Object;
 use mesh_proto::v1::registry_service_server::RegistryService;
 use mesh_proto::{codes, v1};
+use tokio::task::block_in_place;
 use tonic::{Request, Response, Status};
 
 use super::authorise::Peer;
+use super::bound::Life;
 use super::core::Core;
 use super::endpoints;
 use super::error::Failure;
 use super::{answer, convert};
-use crate::model::ServiceName;
+use crate::model::{Bound, ServiceName, Subject};
 use crate::registry::{ClaimKey, Registration};
 use crate::state::{Draft, Outcome, service_key};
 
@@ -49,14 +51,57 @@ impl Registry {
         request: v1::RegisterRequest,
     ) -> Result<v1::ChangeResponse, Failure> {
         let registration = convert::registration(&request)?;
+        if let Some(bound) = &registration.bound {
+            self.admit_bound(peer, bound)?;
+        }
+        let (mutation, if_absent) = (request.mutation.unwrap_or_default(), request.if_absent);
+        self.put(peer, registration, mutation, if_absent).await
+    }
+
+    /// Others' processes are root's to speak for, and they must be there.
+    fn admit_bound(&self, peer: Peer, bound: &Bound) -> Result<(), Failure> {
+        let subject = match bound {
+            Bound::Process { pid, .. } => Subject::Pid(*pid),
+            Bound::Run(_) | Bound::Unit(_) | Bound::Container(_) => match bound.returns() {
+                Some(subject) => subject,
+                None => return Ok(()),
+            },
+        };
+        let daemon = &self.0.daemon;
+        let owner = daemon.attachments.owner(&subject).unwrap_or_default();
+        self.0.rules.admit_subject(peer, &subject, owner)?;
+        let life = Life { runs: daemon.runs.clone(), attachments: Arc::clone(&daemon.attachments) };
+        if block_in_place(|| life.is_there(bound)) {
+            return Ok(());
+        }
+        Err(Failure::new(codes::NO_SUCH_PROCESSES, format!("{bound} does not run")))
+    }
+
+    /// Makes the endpoint what `registration` says.
+    pub(super) async fn put(
+        &self,
+        peer: Peer,
+        registration: Registration,
+        mutation: v1::Mutation,
+        if_absent: bool,
+    ) -> Result<v1::ChangeResponse, Failure> {
         let node = &self.0.daemon.identity.node;
         let (service, address) = (registration.service.clone(), registration.address);
-        let dry_run = request.mutation.as_ref().is_some_and(|mutation| mutation.dry_run);
-        let edit = |draft: &mut Draft| put(draft, registration, request.if_absent, peer.uid, node);
-        let outcome = self.0.change(peer, request.mutation, edit).await?;
+        let (dry_run, bound) = (mutation.dry_run, registration.bound.clone());
+        if bound.is_some() && !dry_run {
+            self.0.daemon.store.presume_present(registration.key()).await;
+        }
+        let edit = |draft: &mut Draft| put(draft, registration, if_absent, peer.uid, node);
+        let outcome = self.0.change(peer, Some(mutation), edit).await?;
         let detail = match outcome.changes.is_empty() {
             true => String::new(),
-            false => self.detail(&outcome, &service, address, dry_run).await,
+            false => {
+                let detail = self.detail(&outcome, &service, address, dry_run).await;
+                match bound {
+                    Some(bound) => format!("{detail}, as long as {bound} runs"),
+                    None => detail,
+                }
+            }
         };
         let changes = answer::one(&outcome, &service_key(&service), v1::Action::Unchanged, &detail);
         Ok(answer::response(&outcome, changes))

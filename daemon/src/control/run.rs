@@ -12,8 +12,10 @@ use super::authorise::Peer;
 use super::convert;
 use super::core::Core;
 use super::error::Failure;
+use super::registry::Registry;
 use crate::capture::{EndedRun, Run, RunError, Runs, Wanted};
-use crate::model::{Scope, ServiceName, Workload};
+use crate::model::{Bound, Scope, ServiceName, Workload};
+use crate::registry::Registration;
 use crate::state::{Interner, Store};
 
 pub(super) struct RunScopes(pub(super) Arc<Core>);
@@ -84,9 +86,17 @@ impl RunScopes {
             egress: convert::egress(&request.allow_egress)?,
             attached: None,
         };
+        let serve = request.serve.map(|serve| offer(serve, service.as_ref())).transpose()?;
         let run = scopes.create(wanted)?;
-        if let Err(failure) = self.enter(scopes, &run, pid).await {
-            scopes.abandon(&run.id);
+        let entered = match self.enter(scopes, &run, pid).await {
+            Ok(()) => self.serve(peer, &run, serve).await,
+            failed => failed,
+        };
+        if let Err(failure) = entered {
+            // The caller goes back where it was; a scope nobody entered is just removed.
+            if scopes.release(&run.id).is_err() {
+                scopes.abandon(&run.id);
+            }
             // It has no member: who still knows it can do nothing with it.
             core.daemon.store.remove_workload(run.cgroup_id).await.ok();
             return Err(failure);
@@ -107,10 +117,37 @@ impl RunScopes {
         Ok(scopes.enter(&run.id, pid)?)
     }
 
+    /// Declares the endpoint of the run, if it is to have one.
+    async fn serve(
+        &self,
+        peer: Peer,
+        run: &Run,
+        serve: Option<Registration>,
+    ) -> Result<(), Failure> {
+        let Some(registration) = serve else { return Ok(()) };
+        let registration = Registration { bound: Some(Bound::Run(run.id.clone())), ..registration };
+        let command_line = run.wanted.command.join(" ");
+        let reason = format!("served by {}", run.id);
+        let mutation = v1::Mutation { command_line, reason, ..v1::Mutation::default() };
+        let registry = Registry(Arc::clone(&self.0));
+        registry.put(peer, registration, mutation, false).await.map(drop)
+    }
+
     fn identity(&self, service: &ServiceName) -> String {
         let domain = &self.0.daemon.identity.trust_domain;
         format!("spiffe://{domain}/ns/{}/svc/{}", service.namespace, service.name)
     }
+}
+
+/// The endpoint a run asks for: it is one of the service the run is.
+fn offer(
+    written: v1::RegisterRequest,
+    service: Option<&ServiceName>,
+) -> Result<Registration, Failure> {
+    let nobody = || Failure::new(codes::USAGE, "--port needs --as: an endpoint is of a service");
+    let service = service.ok_or_else(nobody)?;
+    let (namespace, service) = (service.namespace.clone(), service.name.clone());
+    convert::registration(&v1::RegisterRequest { namespace, service, bound_to: None, ..written })
 }
 
 /// What the data plane knows of a run; the store gives it its number.

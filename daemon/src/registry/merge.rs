@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::model::{Compat, Declared, HealthCheck, Probe, ServiceName};
+use crate::model::{Bound, Compat, Declared, HealthCheck, Probe, ServiceName};
 
 use super::{Claim, ClaimKey};
 
@@ -22,6 +22,7 @@ pub(crate) struct Registration {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) health: Option<CheckEdit>,
     pub(crate) compat: Option<Compat>,
+    pub(crate) bound: Option<Bound>,
 }
 
 /// The named parts of a health check.
@@ -58,6 +59,7 @@ impl Registration {
             },
             compat: self.compat.unwrap_or(old.compat),
             owner_uid: old.owner_uid,
+            bound: self.bound.or(old.bound),
         }
     }
 
@@ -79,6 +81,7 @@ impl Registration {
             health: None,
             compat: Compat::default(),
             owner_uid: owner,
+            bound: None,
         }
     }
 }
@@ -141,6 +144,7 @@ mod tests {
             labels: BTreeMap::new(),
             health: None,
             compat: None,
+            bound: None,
         }
     }
 

@@ -6,6 +6,8 @@
 mod addresses;
 mod gather;
 mod http;
+mod inbound;
+mod instances;
 mod routes;
 mod services;
 mod settle;
@@ -59,7 +61,10 @@ pub(crate) fn compile(inputs: &Inputs<'_>) -> Result<Snapshot, NoFreeAddress> {
     routes::attach(inputs, &mut services, &mut slots);
     let declared = gathered.iter().enumerate().filter(|(_, service)| service.declared);
     let by_name = declared.map(|(index, service)| (service.name.clone(), index)).collect();
-    let destinations = addresses::destinations(inputs, &services, &endpoints);
+    let instances = instances::instances(inputs, &services, &endpoints);
+    let mut destinations = addresses::destinations(inputs, &services, &endpoints);
+    addresses::add_instances(&mut destinations, &instances, &services, &endpoints);
+    let inbound = inbound::inbound(inputs, &services, &endpoints);
     Ok(Snapshot {
         revision: inputs.revision,
         generation: inputs.generation,
@@ -67,8 +72,9 @@ pub(crate) fn compile(inputs: &Inputs<'_>) -> Result<Snapshot, NoFreeAddress> {
         endpoints,
         slots: slots.next,
         destinations,
-        inbound: HashMap::new(),
+        inbound,
         by_name,
+        instances,
         workloads: inputs.workloads.clone(),
     })
 }

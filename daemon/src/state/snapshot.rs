@@ -34,6 +34,8 @@ pub(crate) struct Snapshot {
     /// Ports of this node whose incoming traffic passes the mesh.
     pub(crate) inbound: HashMap<(Transport, u16), Inbound>,
     pub(crate) by_name: HashMap<ServiceName, usize>,
+    /// Endpoints with a name of their own, by service index and number: `0.web.mesh`.
+    pub(crate) instances: HashMap<(usize, u32), Instance>,
     /// By key: a cgroup's inode, else a number with the top bit set.
     pub(crate) workloads: HashMap<u64, Arc<Workload>>,
 }
@@ -46,6 +48,15 @@ pub(crate) struct Destination {
     /// Index into that service's `ports`.
     pub(crate) port: usize,
     pub(crate) target: Target,
+}
+
+/// One endpoint under its own name and addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Instance {
+    /// Index into `Snapshot::endpoints`.
+    pub(crate) endpoint: usize,
+    pub(crate) vip4: std::net::Ipv4Addr,
+    pub(crate) vip6: std::net::Ipv6Addr,
 }
 
 /// What comes in at a port of this node.

@@ -40,11 +40,37 @@ impl Vips {
         for (name, host) in names.iter().zip(hosts) {
             let host = host.or_else(|| self.probe(name, &mut taken));
             let host = host.ok_or_else(|| NoFreeAddress((*name).clone()))?;
-            let v4 = Ipv4Addr::from_bits(self.base4.to_bits() | host);
-            let v6 = Ipv6Addr::from_bits(self.base6.to_bits() | u128::from(host));
-            pairs.push((v4, v6));
+            pairs.push(self.pair(host));
         }
         Ok(pairs)
+    }
+
+    /// The same for names that may go without, beside addresses that are `taken`.
+    pub(super) fn assign_beside(
+        &self,
+        names: &[ServiceName],
+        kept: impl Fn(&ServiceName) -> Option<Ipv4Addr>,
+        taken: &HashSet<Ipv4Addr>,
+    ) -> Vec<Option<(Ipv4Addr, Ipv6Addr)>> {
+        let mut taken: HashSet<u32> = taken.iter().filter_map(|ip| self.host(*ip)).collect();
+        let keep = |name| kept(name).and_then(|address| self.host(address));
+        let hosts: Vec<_> =
+            names.iter().map(|name| keep(name).filter(|host| taken.insert(*host))).collect();
+        let all = names.iter().zip(hosts);
+        all.map(|(name, host)| {
+            host.or_else(|| self.probe(name, &mut taken)).map(|host| self.pair(host))
+        })
+        .collect()
+    }
+
+    fn pair(&self, host: u32) -> (Ipv4Addr, Ipv6Addr) {
+        let v4 = Ipv4Addr::from_bits(self.base4.to_bits() | host);
+        (v4, Ipv6Addr::from_bits(self.base6.to_bits() | u128::from(host)))
+    }
+
+    /// How many addresses there are.
+    pub(super) fn room(&self) -> usize {
+        usize::try_from(self.size()).unwrap_or(usize::MAX)
     }
 
     fn size(&self) -> u32 {

@@ -1,14 +1,16 @@
 //! What a question is, and the answer where it is ours to give: pure.
 
+mod find;
+
 use hickory_proto::op::{
     Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode,
 };
-use hickory_proto::rr::rdata::{A, AAAA, SOA};
-use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{DNSClass, Name, RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-use crate::model::ServiceName;
-use crate::state::{Service, Snapshot};
+use crate::state::Snapshot;
+use find::{Found, Records, find, records};
 
 /// The zone that is ours.
 const ZONE: &str = "mesh";
@@ -68,19 +70,20 @@ pub(super) fn consider(message: &[u8], snapshot: &Snapshot) -> Verdict {
     let wants_edns = header.counts.additionals > 0
         && Message::from_vec(message).is_ok_and(|message| message.edns.is_some());
     let found = find(&labels, snapshot);
-    let (code, answers) = match &found {
-        _ if header.metadata.op_code != OpCode::Query => (ResponseCode::NotImp, Vec::new()),
-        _ if question.query_class() != DNSClass::IN => (ResponseCode::Refused, Vec::new()),
-        Found::Nothing => (ResponseCode::NXDomain, Vec::new()),
-        Found::Inside => (ResponseCode::NoError, Vec::new()),
-        Found::Service(service) => (ResponseCode::NoError, records(&question, service)),
+    let (code, records) = match &found {
+        _ if header.metadata.op_code != OpCode::Query => (ResponseCode::NotImp, Records::default()),
+        _ if question.query_class() != DNSClass::IN => (ResponseCode::Refused, Records::default()),
+        Found::Nothing => (ResponseCode::NXDomain, Records::default()),
+        Found::Name(_) | Found::Ports(..) | Found::Inside => {
+            (ResponseCode::NoError, records(&question, &found))
+        }
     };
-    let text = describe(code, &answers);
+    let text = describe(code, &records.answers);
     let service = match found {
-        Found::Service(service) => service.id,
+        Found::Name(named) | Found::Ports(named, _) => named.service.id,
         Found::Inside | Found::Nothing => 0,
     };
-    match response(&header.metadata, question, code, answers, wants_edns) {
+    match response(&header.metadata, question, code, records, wants_edns) {
         Some(message) => Verdict::Answer(Answer { message, name, text, service }),
         None => Verdict::Drop,
     }
@@ -93,50 +96,12 @@ fn labels_in_zone(name: &Name) -> Option<Vec<String>> {
     (labels.pop()? == ZONE).then_some(labels)
 }
 
-enum Found<'a> {
-    Service(&'a Service),
-    /// No service, but names below it exist: the zone itself, or a namespace.
-    Inside,
-    Nothing,
-}
-
-fn find<'a>(labels: &[String], snapshot: &'a Snapshot) -> Found<'a> {
-    let service = |namespace: &str, name: &str| {
-        let index = snapshot.by_name.get(&ServiceName::new(namespace, name))?;
-        snapshot.services.get(*index)
-    };
-    let found = match labels {
-        [] => return Found::Inside,
-        [name] => service(ServiceName::DEFAULT_NAMESPACE, name),
-        [name, namespace] => service(namespace, name),
-        _ => None,
-    };
-    let is_namespace =
-        |label: &String| snapshot.services.iter().any(|service| service.name.namespace == *label);
-    match (found, labels) {
-        (Some(service), _) => Found::Service(service),
-        (None, [label]) if is_namespace(label) => Found::Inside,
-        (None, _) => Found::Nothing,
-    }
-}
-
-fn records(question: &Query, service: &Service) -> Vec<Record> {
-    let data = if question.query_type() == RecordType::A {
-        RData::A(A(service.vip4))
-    } else if question.query_type() == RecordType::AAAA {
-        RData::AAAA(AAAA(service.vip6))
-    } else {
-        return Vec::new();
-    };
-    vec![Record::from_rdata(question.name().clone(), TTL, data)]
-}
-
 fn describe(code: ResponseCode, answers: &[Record]) -> String {
-    let addresses: Vec<String> = answers
-        .iter()
-        .filter_map(|record| record.data.ip_addr())
-        .map(|ip| ip.to_string())
-        .collect();
+    let text = |record: &Record| match &record.data {
+        RData::SRV(srv) => format!("{}:{}", srv.target, srv.port),
+        data => data.ip_addr().map(|ip| ip.to_string()).unwrap_or_default(),
+    };
+    let addresses: Vec<String> = answers.iter().map(text).collect();
     if code == ResponseCode::NXDomain {
         "NXDOMAIN".to_owned()
     } else if code != ResponseCode::NoError {
@@ -152,7 +117,7 @@ fn response(
     asked: &Metadata,
     question: Query,
     code: ResponseCode,
-    answers: Vec<Record>,
+    records: Records,
     wants_edns: bool,
 ) -> Option<Vec<u8>> {
     let mut message = Message::response(asked.id, asked.op_code);
@@ -161,10 +126,11 @@ fn response(
     message.metadata.recursion_available = true;
     message.metadata.response_code = code;
     message.add_query(question);
-    if answers.is_empty() {
+    if records.answers.is_empty() {
         message.add_authority(start_of_authority()?);
     }
-    message.add_answers(answers);
+    message.add_answers(records.answers);
+    message.add_additionals(records.additional);
     if wants_edns {
         let mut edns = Edns::new();
         edns.set_max_payload(UDP_PAYLOAD);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Inputs;
 use crate::model::Place;
-use crate::state::{Destination, Endpoint, Service, Target};
+use crate::state::{Destination, Endpoint, Instance, Service, Target};
 
 /// Virtual addresses with each port, and endpoints' real addresses. Where two endpoints claim
 /// one address, the exact one wins, then the first in order.
@@ -48,6 +48,27 @@ pub(super) fn destinations(
         }
     }
     all
+}
+
+/// An instance's address keeps that endpoint, on the port of the service.
+pub(super) fn add_instances(
+    all: &mut HashMap<Place, Destination>,
+    instances: &HashMap<(usize, u32), Instance>,
+    services: &[Service],
+    endpoints: &[Endpoint],
+) {
+    for instance in instances.values() {
+        let Some(endpoint) = endpoints.get(instance.endpoint) else { continue };
+        let service = services.get(endpoint.service);
+        let Some(port) = service.and_then(|service| service.ports.get(endpoint.port)) else {
+            continue;
+        };
+        for vip in [IpAddr::V4(instance.vip4), IpAddr::V6(instance.vip6)] {
+            let address = SocketAddr::new(vip, port.port);
+            let place = Place { transport: endpoint.transport, address };
+            all.insert(place, itself(instance.endpoint, endpoint));
+        }
+    }
 }
 
 fn itself(index: usize, endpoint: &Endpoint) -> Destination {

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Compat, Declared, Health, HealthCheck, Place};
+use crate::model::{Bound, Compat, Declared, Health, HealthCheck, Place, Transport};
 use crate::state::{Backend, PathMatch, Service, Split, Target};
 
 #[test]
@@ -281,6 +281,46 @@ fn health_starts_as_declared_and_starts_over_when_a_check_comes_or_goes() {
 }
 
 /// What is declared, and the snapshot it gives.
+//
+#[test]
+fn an_endpoint_keeps_its_number_and_a_new_one_gets_the_lowest_free() {
+    let mut mesh = Mesh::default();
+    mesh.claim("web", 80, "127.0.0.1:8080", "");
+    mesh.claim("web", 80, "127.0.0.1:8081", "");
+    let first = mesh.compile();
+    assert_eq!(instances(&first), "0=127.0.0.1:8080 1=127.0.0.1:8081");
+    mesh.claims.remove(0);
+    let second = mesh.compile_after(&first);
+    assert_eq!(instances(&second), "1=127.0.0.1:8081");
+    mesh.claim("web", 80, "127.0.0.1:9000", "");
+    let third = mesh.compile_after(&second);
+    assert_eq!(instances(&third), "0=127.0.0.1:9000 1=127.0.0.1:8081");
+    let kept = |snapshot: &Snapshot| snapshot.instances[&(0, 1)].vip4;
+    assert_eq!(kept(&third), kept(&first));
+    let own = Place::tcp((kept(&third), 80).into());
+    let endpoint = third.instances[&(0, 1)].endpoint;
+    assert_eq!(third.destinations[&own].target, Target::Endpoint(endpoint));
+}
+
+#[test]
+fn only_bound_endpoints_take_what_comes_in() {
+    let mut mesh = Mesh::default();
+    mesh.claim("web", 80, "127.0.0.1:8080", "");
+    assert!(mesh.compile().inbound.is_empty());
+    mesh.claims[0].bound = Some(Bound::Run("run-1".to_owned()));
+    assert_eq!(mesh.compile().inbound[&(Transport::Tcp, 8080)].endpoint, 0);
+}
+
+/// "number=address …" of the first service.
+fn instances(snapshot: &Snapshot) -> String {
+    let mut all: Vec<_> = snapshot.instances.iter().collect();
+    all.sort_by_key(|(number, _)| **number);
+    let text = all.into_iter().map(|((_, number), instance)| {
+        format!("{number}={}", snapshot.endpoints[instance.endpoint].address)
+    });
+    text.collect::<Vec<_>>().join(" ")
+}
+
 #[derive(Default)]
 struct Mesh {
     objects: Vec<Object>,
@@ -317,6 +357,7 @@ impl Mesh {
             health: None::<HealthCheck>,
             compat: Compat::Strict,
             owner_uid: 0,
+            bound: None,
         });
     }
 

@@ -1,6 +1,6 @@
 //! What is true only while the daemon runs: workloads, and the node's own addresses.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::{Declared, Store, Writer};
 use crate::model::Workload;
+use crate::registry::{Claim, ClaimKey};
 use crate::state::{Inputs, Interner, NoFreeAddress, Snapshot, Vips, compile};
 
 pub(super) struct Runtime {
@@ -18,12 +19,24 @@ pub(super) struct Runtime {
     workloads: HashMap<u64, Arc<Workload>>,
     /// Addresses of this host besides loopback.
     addresses: Vec<IpAddr>,
+    /// Bound claims whose processes run.
+    present: BTreeSet<ClaimKey>,
+    /// The same of claims about to be made.
+    presumed: BTreeSet<ClaimKey>,
 }
 
 impl Runtime {
     pub(super) fn new(node: &str, vips: Vips, names: Interner) -> Self {
         let node = node.to_owned();
-        Self { node, vips, names, workloads: HashMap::new(), addresses: Vec::new() }
+        Self {
+            node,
+            vips,
+            names,
+            workloads: HashMap::new(),
+            addresses: Vec::new(),
+            present: BTreeSet::new(),
+            presumed: BTreeSet::new(),
+        }
     }
 }
 
@@ -35,11 +48,17 @@ impl Writer {
         generation: u64,
         previous: &Snapshot,
     ) -> Result<Snapshot, NoFreeAddress> {
+        let is_there = |claim: &&Claim| {
+            let (key, runtime) = (claim.key(), &self.runtime);
+            claim.bound.is_none()
+                || runtime.present.contains(&key)
+                || runtime.presumed.contains(&key)
+        };
         compile(&Inputs {
             revision: previous.revision + 1,
             generation,
             objects: declared.objects.values().map(|held| &held.value).collect(),
-            claims: declared.claims.values().map(|held| &held.value).collect(),
+            claims: declared.claims.values().map(|held| &held.value).filter(is_there).collect(),
             workloads: self.runtime.workloads.clone(),
             node: &self.runtime.node,
             addresses: &self.runtime.addresses,
@@ -85,6 +104,34 @@ impl Store {
     /// Tells which addresses are this host's own.
     pub(crate) async fn set_addresses(&self, addresses: Vec<IpAddr>) -> Result<(), RuntimeError> {
         self.run_time(|runtime| runtime.addresses = addresses).await
+    }
+
+    /// The processes of this claim run: said before it is made, so that it is whole at once.
+    pub(crate) async fn presume_present(&self, key: ClaimKey) {
+        self.writer.lock().await.runtime.presumed.insert(key);
+    }
+
+    /// Which bound claims' processes run. Returns those of which that is news.
+    pub(crate) async fn set_present(
+        &self,
+        present: BTreeSet<ClaimKey>,
+    ) -> Result<Vec<(ClaimKey, bool)>, RuntimeError> {
+        let mut writer = self.writer.lock().await;
+        let declared = Arc::clone(&writer.declared);
+        let is_known = |key: &ClaimKey| declared.claims.contains_key(key);
+        let runtime = &mut writer.runtime;
+        let mut old = std::mem::replace(&mut runtime.present, present);
+        old.extend(runtime.presumed.iter().filter(|key| is_known(key)).cloned());
+        runtime.presumed.retain(|key| !is_known(key));
+        let came = runtime.present.difference(&old).map(|key| (key.clone(), true));
+        let went = old.difference(&runtime.present).map(|key| (key.clone(), false));
+        // A claim that was deleted took its processes with it.
+        let changed: Vec<_> = came.chain(went).filter(|(key, _)| is_known(key)).collect();
+        drop(writer);
+        if !changed.is_empty() {
+            self.run_time(|_runtime| {}).await?;
+        }
+        Ok(changed)
     }
 
     async fn run_time(&self, change: impl FnOnce(&mut Runtime)) -> Result<(), RuntimeError> {

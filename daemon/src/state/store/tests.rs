@@ -193,6 +193,7 @@ impl Mesh {
             labels: [].into(),
             health: None,
             compat: None,
+            bound: None,
         };
         let claim = registration.over(None, 0);
         self.change(Mutation::default(), |draft| draft.put_claim(claim)).await.unwrap();

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
+use hickory_proto::rr::RecordType;
+
 use super::*;
-use crate::model::Compat;
+use crate::model::{Compat, Declared, ServiceName};
+use crate::state::{HttpRoute, Instance, Port, Service, Split};
 
 #[test]
 fn a_service_has_both_addresses() {
@@ -11,6 +14,30 @@ fn a_service_has_both_addresses() {
     assert_eq!(dig("web.mesh.", RecordType::AAAA), "fd6d:6573:6800::7");
     assert_eq!(dig("web.default.mesh.", RecordType::A), "240.0.0.7");
     assert_eq!(dig("pay.shop.mesh.", RecordType::A), "240.0.0.8");
+}
+
+//
+#[test]
+fn an_endpoint_has_a_name_and_an_address_of_its_own() {
+    assert_eq!(dig("1.web.mesh.", RecordType::A), "240.0.0.9");
+    assert_eq!(dig("1.web.default.mesh.", RecordType::AAAA), "fd6d:6573:6800::9");
+    assert_eq!(dig("2.web.mesh.", RecordType::A), "NXDOMAIN");
+    assert_eq!(dig("1.pay.mesh.", RecordType::A), "NXDOMAIN");
+}
+
+//
+#[test]
+fn ports_are_found_by_protocol_number_or_name() {
+    assert_eq!(dig("web.mesh.", RecordType::SRV), "web.mesh.:80 web.mesh.:5353");
+    assert_eq!(dig("_http._tcp.web.mesh.", RecordType::SRV), "web.mesh.:80");
+    assert_eq!(dig("_5353._udp.web.mesh.", RecordType::SRV), "web.mesh.:5353");
+    assert_eq!(dig("_web._tcp.1.web.mesh.", RecordType::SRV), "1.web.mesh.:80");
+    assert_eq!(dig("_ftp._tcp.web.mesh.", RecordType::SRV), "NXDOMAIN");
+    assert_eq!(dig("_http._tcp.web.mesh.", RecordType::A), "NODATA");
+    let asked = question("_http._tcp.web.mesh.", RecordType::SRV);
+    let Verdict::Answer(answer) = consider(&asked, &snapshot()) else { panic!() };
+    let reply = Message::from_vec(&answer.message).unwrap();
+    assert_eq!(reply.additionals.len(), 2, "both addresses come along");
 }
 
 #[test]
@@ -109,17 +136,29 @@ fn snapshot() -> Snapshot {
     let services = vec![service(7, "default", "web"), service(8, "shop", "pay")];
     let by_name: HashMap<_, _> =
         services.iter().enumerate().map(|(index, service)| (service.name.clone(), index)).collect();
-    Snapshot { services, by_name, ..Snapshot::default() }
+    let (vip4, vip6) = addresses(9);
+    let instances = HashMap::from([((0, 1), Instance { endpoint: 0, vip4, vip6 })]);
+    Snapshot { services, by_name, instances, ..Snapshot::default() }
+}
+
+fn addresses(id: u16) -> (std::net::Ipv4Addr, std::net::Ipv6Addr) {
+    let v4 = std::net::Ipv4Addr::from_bits(0xf000_0000 | u32::from(id));
+    (v4, std::net::Ipv6Addr::new(0xfd6d, 0x6573, 0x6800, 0, 0, 0, 0, id))
 }
 
 fn service(id: u16, namespace: &str, name: &str) -> Service {
+    let (vip4, vip6) = addresses(id);
+    let port = |port, protocol| {
+        let (http, tcp) = (HttpRoute::default(), Split::default());
+        Port { port, protocol, http, tcp }
+    };
     Service {
         id: u32::from(id),
         name: ServiceName::new(namespace, name),
-        vip4: std::net::Ipv4Addr::from_bits(0xf000_0000 | u32::from(id)),
-        vip6: std::net::Ipv6Addr::new(0xfd6d, 0x6573, 0x6800, 0, 0, 0, 0, id),
+        vip4,
+        vip6,
         compat: Compat::Strict,
-        ports: Vec::new(),
+        ports: vec![port(80, Declared::Http), port(5353, Declared::Udp)],
         subsets: Vec::new(),
     }
 }
