@@ -28,6 +28,7 @@ use tonic::{Response, Status};
 use tower::service_fn;
 
 use crate::error::Failure;
+use crate::places;
 
 pub(crate) const DEFAULT_SOCKET: &str = "/run/meshd/meshd.sock";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -190,9 +191,10 @@ fn compatible(client: &str, daemon: &str) -> bool {
     }
 }
 
-/// The socket a command uses when nothing else says so.
+/// The socket a command uses when nothing else says so: the host's meshd, else the user's own.
 pub(crate) fn default_socket() -> PathBuf {
-    DEFAULT_SOCKET.into()
+    let own = places::own_socket();
+    if !Path::new(DEFAULT_SOCKET).exists() && own.exists() { own } else { DEFAULT_SOCKET.into() }
 }
 
 #[cfg(test)]

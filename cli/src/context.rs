@@ -11,6 +11,7 @@ use crate::args::{Change, DryRun, Global};
 use crate::client::{self, Client};
 use crate::error::Failure;
 use crate::output::{Choices, Output};
+use crate::places;
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) namespace: String,
     pub(crate) socket: PathBuf,
+    /// Somebody chose the socket.
+    socket_is_given: bool,
     /// How long one call may take; `None` is for ever.
     pub(crate) limit: Option<Duration>,
     verbose: bool,
@@ -35,6 +38,7 @@ impl Context {
         Ok(Self {
             output,
             namespace: global.namespace,
+            socket_is_given: global.socket.is_some(),
             socket: global.socket.unwrap_or_else(client::default_socket),
             limit: global.timeout.map_or(Some(DEFAULT_LIMIT), |limit| limit.bound()),
             verbose: global.verbose,
@@ -50,6 +54,11 @@ impl Context {
             format!("meshd {} on node {} answers at {socket}", daemon.version, daemon.node)
         });
         Ok(client)
+    }
+
+    /// The socket given, else that of this user's own meshd.
+    pub(crate) fn own_socket(&self) -> PathBuf {
+        if self.socket_is_given { self.socket.clone() } else { places::own_socket() }
     }
 
     /// Says something only `-v` wants to hear.

@@ -9,6 +9,7 @@ mod error;
 mod output;
 #[cfg(test)]
 mod pages;
+mod places;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -5,6 +5,7 @@
 
 mod backends;
 mod guard;
+mod listener;
 pub(crate) mod owner;
 mod stats;
 
@@ -21,13 +22,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use self::guard::Refused;
+pub(crate) use self::listener::Listener;
+use self::listener::Stream;
 use crate::health::Board;
 use crate::state::{Interner, Published};
 use crate::telemetry::{Phase, Rates, Telemetry};
@@ -62,14 +64,14 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// Answers until `stop`, then lets the answers that have begun end.
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) async fn serve(self, listener: Listener, stop: CancellationToken) {
         let admin = Arc::new(self);
         let connections = TaskTracker::new();
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
             match accepted {
                 // A client too many is closed at once.
                 Ok(_) if connections.len() >= MAX_CONNECTIONS => {}
-                Ok((stream, _)) => {
+                Ok(stream) => {
                     connections.spawn(converse(Arc::clone(&admin), stream, stop.clone()));
                 }
                 Err(error) => {
@@ -124,7 +126,7 @@ impl Admin {
     }
 }
 
-async fn converse(admin: Arc<Admin>, stream: TcpStream, stop: CancellationToken) {
+async fn converse(admin: Arc<Admin>, stream: Box<dyn Stream>, stop: CancellationToken) {
     let service =
         service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(admin.answer(&request)));
     let connection = http1::Builder::new()

@@ -3,8 +3,10 @@
 //! Nothing on the host changes before everything that could refuse has agreed: settings, backend,
 //! claim, state, ports. Capture comes last and goes first.
 
+mod bring;
 mod error;
 mod follow;
+mod gates;
 mod notify;
 mod plan;
 mod ports;
@@ -22,6 +24,7 @@ use crate::capture;
 use crate::config::Config;
 use crate::telemetry::{Telemetry, logs};
 
+pub use bring::bring;
 pub use error::StartError;
 pub use plan::plan;
 

@@ -62,8 +62,8 @@ pub(crate) use origin::{Origin, Origins};
 use plan::Targets;
 pub(crate) use preview::{Preview, preview};
 pub(crate) use process::started_at;
-use ready::Ready;
 pub(crate) use raw::{HEADER, Raw, write_header};
+use ready::Ready;
 pub(crate) use rootless::Rootless;
 use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs, Wanted};
@@ -146,7 +146,7 @@ impl Prepared {
         mut reader: Reader,
         events: Events,
     ) -> Result<Capture, CaptureError> {
-        if matches!(self.backend, Backend::None) {
+        if self.backend.is_guest() {
             return Ok(self.follow(reader, events, Installed::default()));
         }
         let tables = Tables::open().map_err(|source| failed("reach the routing tables", source))?;
@@ -200,7 +200,9 @@ impl Prepared {
         match self.backend {
             Backend::Iptables(_) => VipGuard::Chains,
             Backend::Nft(_) if host::program("nft").is_some() => VipGuard::Table,
-            Backend::Ebpf(_) | Backend::Nft(_) | Backend::None => VipGuard::Routes,
+            Backend::Ebpf(_) | Backend::Nft(_) | Backend::Netns(_) | Backend::None => {
+                VipGuard::Routes
+            }
         }
     }
 

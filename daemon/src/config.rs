@@ -5,13 +5,14 @@
 
 mod exclude;
 mod flags;
+mod places;
 mod raw;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{fmt, fs, io, thread};
 
 pub use flags::Flags;
 use raw::Raw;
@@ -29,7 +30,9 @@ pub struct Config {
     pub(crate) api: Api,
     pub(crate) capture: Capture,
     pub(crate) proxy: Proxy,
-    pub(crate) admin: SocketAddr,
+    pub(crate) admin: Admin,
+    /// Stop once the last run without root has ended.
+    pub(crate) ends_with_runs: bool,
     pub(crate) metrics_compat: MetricsCompat,
     pub(crate) log: Log,
     pub(crate) access_log: AccessLog,
@@ -92,6 +95,22 @@ pub(crate) struct Capture {
     pub(crate) mark_mask: u32,
 }
 
+/// Where the admin endpoint listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Admin {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// Whose traffic is captured without being named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CaptureScope {
@@ -144,6 +163,8 @@ pub(crate) enum BackendChoice {
     Ebpf,
     Nft,
     Iptables(IptablesVariant),
+    /// Only what runs in network namespaces of its own; needs no privilege.
+    Netns,
     /// Nothing is captured; the API and the registry run.
     None,
 }
@@ -237,19 +258,19 @@ pub enum InvalidConfig {
 }
 
 impl Config {
-    /// Reads the file `flags` name (or `/etc/meshd/config.yaml` where it exists) and lays the
-    /// flags over it.
+    /// Reads the file `flags` name (or the usual one where it exists) and lays the flags over it.
     ///
     /// # Errors
     /// [`InvalidConfig`] names the file, or the key and the rule its value breaks.
     pub fn load(flags: &Flags) -> Result<Self, InvalidConfig> {
         let file = match &flags.config {
             Some(file) => Some(file.clone()),
-            None => Some(PathBuf::from(flags::DEFAULT_FILE)).filter(|file| file.exists()),
+            None => Some(places::Places::find().file).filter(|file| file.exists()),
         };
         let written = file.as_deref().map(read).transpose()?;
         let raw = written.clone().unwrap_or_default();
         let mut config = Self::check(flags.over(raw))?;
+        config.ends_with_runs = flags.ends_with_runs;
         config.origins = raw::origins(written.as_ref(), file.as_deref(), flags);
         config.flags = flags.clone();
         Ok(config)
@@ -284,7 +305,8 @@ impl Config {
             api: raw.api.check(raw.socket)?,
             capture,
             proxy,
-            admin: raw.admin,
+            admin: admin(&raw.admin)?,
+            ends_with_runs: false,
             metrics_compat: raw.metrics.check()?,
             log: raw.log.check()?,
             access_log: raw.access_log.check()?,
@@ -296,6 +318,15 @@ impl Config {
 
 const NAME_RULE: &str =
     "must be 1 to 63 of a-z, 0-9 and -, starting and ending with a letter or digit";
+
+fn admin(text: &str) -> Result<Admin, InvalidConfig> {
+    const RULE: &str = "must be an address and port, 127.0.0.1:15020, or unix:/path/of/a/socket";
+    let parsed = match text.strip_prefix("unix:") {
+        Some(path) => Some(Admin::Unix(path.into())).filter(|_| path.starts_with('/')),
+        None => text.parse().ok().map(Admin::Tcp),
+    };
+    parsed.ok_or_else(|| invalid("admin", text, RULE))
+}
 
 fn read(file: &Path) -> Result<Raw, InvalidConfig> {
     let unreadable = |source| InvalidConfig::Unreadable { file: file.to_owned(), source };

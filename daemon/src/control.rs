@@ -41,7 +41,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
-use crate::capture::{self, Attachments, Capture, Runs};
+use crate::capture::{self, Attachments, Capture, Rootless, Runs};
 use crate::config;
 use crate::health::Board;
 use crate::record::Rings;
@@ -52,7 +52,7 @@ use authorise::Gate;
 pub(crate) use bound::{Life, follow as follow_bound};
 use core::Core;
 pub(crate) use files::Manifests;
-pub(crate) use run::{adopt, forget};
+pub(crate) use run::{adopt, forget, workload};
 pub(crate) use socket::{BindError, Socket};
 
 /// The largest manifest, 16 MiB of text, and its envelope.
@@ -76,6 +76,8 @@ pub(crate) struct Daemon {
     /// `None` where the host has no cgroup2.
     pub(crate) runs: Option<Runs>,
     pub(crate) attachments: Arc<Attachments>,
+    /// `Some`: runs are in network namespaces of their own, and nothing else is captured.
+    pub(crate) rootless: Option<Rootless>,
     pub(crate) capture: CaptureSlot,
 }
 

@@ -19,5 +19,5 @@ mod state;
 mod telemetry;
 mod transport;
 
-pub use app::{StartError, cleanup, guard, plan, run};
+pub use app::{StartError, bring, cleanup, guard, plan, run};
 pub use config::{Config, Flags, InvalidConfig};

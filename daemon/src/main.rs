@@ -11,6 +11,12 @@ fn main() -> ExitCode {
     if let Some(program) = &flags.guard {
         return meshd::guard(program).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    if let (Some(path), Some(run)) = (&flags.gate, &flags.run) {
+        return match meshd::bring(path, run) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, &error.json()),
+        };
+    }
     let ended = Config::load(&flags).map_err(StartError::from).and_then(|config| {
         if flags.plan {
             return meshd::plan(&config);
@@ -23,10 +29,12 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_closed) => ExitCode::FAILURE,
         },
-        Err(error) => {
-            // Nobody is left to tell when standard error is gone.
-            drop(writeln!(std::io::stderr(), "{}", error.report()));
-            ExitCode::from(error.exit())
-        }
+        Err(error) => failed(&error, &error.report()),
     }
+}
+
+fn failed(error: &StartError, report: &str) -> ExitCode {
+    // Nobody is left to tell when standard error is gone.
+    drop(writeln!(std::io::stderr(), "{report}"));
+    ExitCode::from(error.exit())
 }

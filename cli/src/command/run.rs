@@ -1,7 +1,11 @@
 //! `meshctl run`: this process becomes the command, inside a scope of the mesh.
 //!
 //! meshd moves the caller into a fresh cgroup, then exec replaces us: same pid, signals, terminal,
-//! standard input and exit status, and no wrapper that could outlive or hide the command.
+//! standard input and exit status, and no wrapper that could outlive or hide the command. Without
+//! root the scope is a network namespace, which this process makes for itself ([`namespace`]).
+
+mod daemon;
+pub(crate) mod namespace;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -18,6 +22,9 @@ use crate::complete;
 use crate::context::{Context, block_on};
 use crate::error::{Exit, Failure};
 
+/// Names the run to what runs in it, where no cgroup does.
+pub(crate) const RUN: &str = "MESHCTL_RUN";
+
 /// Run one command inside the mesh
 #[derive(clap::Args)]
 #[command(before_help = "Examples:
@@ -26,6 +33,7 @@ use crate::error::{Exit, Failure};
   meshctl run --as web --port http:8080 --ready http:/healthz -- ./web
   meshctl run --as batch --allow-egress mesh -- ./job
   meshctl run --as batch --env-file job.env -- ./job --all
+  meshctl run --rootless -- curl -s http://web.mesh/
 
 Ends with the command's own status; 125 when meshctl failed, 126 not executable, 127 not found.")]
 pub(crate) struct Args {
@@ -44,6 +52,9 @@ pub(crate) struct Args {
     /// What it may reach beside the mesh: hosts, *.suffixes, networks, each with an optional :PORT
     #[arg(long, value_name = "any|mesh|LIST", default_value = "any")]
     allow_egress: String,
+    /// Without root: in a network namespace of its own, with a meshd of this user's
+    #[arg(long)]
+    rootless: bool,
     /// File of NAME=VALUE lines for the command's environment (repeatable)
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
@@ -68,11 +79,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         command: words,
         allow_egress: args.allow_egress.clone(),
         serve: args.serve(),
+        rootless: args.rootless,
     };
-    let run = block_on(start(request, context));
+    let socket = if args.rootless { context.own_socket() } else { context.socket.clone() };
+    let run = match args.rootless {
+        true => block_on(daemon::start(request, &socket, context.limit)),
+        false => block_on(start(request, context)),
+    };
     let run = run.map_err(failed)?;
+    if !run.gate.is_empty() {
+        namespace::enter(&run).map_err(failed)?;
+    }
     context.detail(|| described(&run));
-    Err(become_command(args, environment, &context.socket))
+    let mut environment = environment;
+    if !run.gate.is_empty() {
+        environment.push((RUN.to_owned(), run.id));
+    }
+    Err(become_command(args, environment, &socket))
 }
 
 impl Args {
@@ -103,10 +126,12 @@ pub(crate) async fn start(
 fn described(run: &StartRunResponse) -> String {
     let identity = if run.identity.is_empty() { "no service identity" } else { &run.identity };
     let pid = std::process::id();
-    format!(
-        "{}: cgroup {}, {identity}, {} capture, ends with pid {pid}",
-        run.id, run.cgroup, run.backend
-    )
+    let StartRunResponse { id, cgroup, backend, .. } = run;
+    let scope = match cgroup.as_str() {
+        "" => "network namespace of its own".to_owned(),
+        cgroup => format!("cgroup {cgroup}"),
+    };
+    format!("{id}: {scope}, {identity}, {backend} capture, ends with pid {pid}")
 }
 
 /// Replaces this process; returns only when that failed.

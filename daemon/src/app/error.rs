@@ -48,6 +48,16 @@ impl StartError {
         u8::try_from(self.0.code.exit).unwrap_or(3)
     }
 
+    /// The same as [`Self::report`] for a program, in one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let Report { code, message, why, fix } = &*self.0;
+        let parts = serde_json::json!({
+            "code": code.code, "message": message, "why": why, "fix": fix,
+        });
+        parts.to_string()
+    }
+
     /// What happened, why, how to fix it, and the code, one per line.
     #[must_use]
     pub fn report(&self) -> String {

@@ -4,12 +4,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use mesh_proto::codes;
-use tokio::net::TcpListener;
 
 use super::StartError;
-use crate::admin::owner;
+use crate::admin::{self, owner};
 use crate::capture::dns;
-use crate::config::Config;
+use crate::config::{self, BackendChoice, Config};
 use crate::control;
 use crate::proxy;
 
@@ -17,29 +16,51 @@ use crate::proxy;
 pub(super) struct Ports {
     pub(super) captured: Vec<proxy::Doors>,
     pub(super) dns: dns::Sockets,
-    pub(super) admin: TcpListener,
+    pub(super) admin: admin::Listener,
     pub(super) api: control::Socket,
 }
 
 impl Ports {
     pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
-        let capture = &config.capture;
-        let captured = proxy::bind(capture, config.proxy.workers).map_err(|error| {
+        let (captured, dns) = match config.capture.backend {
+            BackendChoice::Netns => {
+                let workers = 0..config.proxy.workers.get();
+                (workers.map(|_| proxy::Doors::none()).collect(), dns::Sockets::default())
+            }
+            BackendChoice::Auto
+            | BackendChoice::Ebpf
+            | BackendChoice::Nft
+            | BackendChoice::Iptables(_)
+            | BackendChoice::None => captured(config)?,
+        };
+        let admin = admin::Listener::bind(&config.admin).await;
+        let admin = admin.map_err(|error| match &config.admin {
+            config::Admin::Tcp(address) => taken(*address, "--admin (admin)", &error),
+            config::Admin::Unix(path) => StartError::caused(codes::PORT_IN_USE, &error)
+                .because(format!("cannot listen on {}", path.display()))
+                .fixed_by("choose another path with --admin (admin)"),
+        })?;
+        let api = control::Socket::bind(&config.api).map_err(|error| api_refused(&error))?;
+        Ok(Self { captured, dns, admin, api })
+    }
+}
+
+/// What captures in meshd's own network namespace.
+fn captured(config: &Config) -> Result<(Vec<proxy::Doors>, dns::Sockets), StartError> {
+    let capture = &config.capture;
+    let doors =
+        proxy::bind((capture.tcp_port, capture.udp_port), capture.mark_own, config.proxy.workers)
+            .map_err(|error| {
             let setting = match error.address.port() {
                 port if port == capture.udp_port => "capture.udp_port",
                 _ => "--tcp-port (capture.tcp_port)",
             };
             taken(error.address, setting, &error.source)
         })?;
-        let dns_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, capture.dns_port));
-        let dns = dns::Sockets::bind(capture)
-            .map_err(|error| taken(dns_address, "--dns-port (capture.dns_port)", &error))?;
-        let admin = TcpListener::bind(config.admin)
-            .await
-            .map_err(|error| taken(config.admin, "--admin (admin)", &error))?;
-        let api = control::Socket::bind(&config.api).map_err(|error| api_refused(&error))?;
-        Ok(Self { captured, dns, admin, api })
-    }
+    let dns_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, capture.dns_port));
+    let dns = dns::Sockets::bind(capture.dns_port)
+        .map_err(|error| taken(dns_address, "--dns-port (capture.dns_port)", &error))?;
+    Ok((doors, dns))
 }
 
 fn taken(address: SocketAddr, setting: &str, cause: &io::Error) -> StartError {

@@ -7,16 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mesh_proto::codes;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::gates::{Gates, Guests};
 use super::ports::Ports;
 use super::{StartError, follow};
-use crate::admin::Admin;
-use crate::capture::{self, Attachments, CaptureError, Prepared, Runs};
-use crate::config::{CaptureScope, Config};
+use crate::admin::{self, Admin};
+use crate::capture::{self, Attachments, CaptureError, Prepared, Rootless, Runs, dns};
+use crate::config::{BackendChoice, CaptureScope, Config};
 use crate::control;
 use crate::health::{self, Board, Dialer};
 use crate::model::{Egress, Scope, Workload};
@@ -36,6 +36,8 @@ pub(super) struct Daemon {
     pub(super) workers: Workers,
     pub(super) capture: control::CaptureSlot,
     pub(super) runs: Option<Runs>,
+    /// `None` where runs are in cgroups.
+    pub(super) guests: Option<Guests>,
     /// Ends every task of the control runtime.
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -67,6 +69,11 @@ impl Daemon {
         let probed = Prepared::probe(&config.capture).await;
         let prepared = probed.map_err(|error| capture_refused(&error))?;
         state_folder(&config.state_dir)?;
+        if config.capture.backend == BackendChoice::Netns
+            && let Some(folder) = config.api.socket.parent()
+        {
+            state_folder(folder)?;
+        }
         let claim = claim(&config)?;
         let ports = Ports::open(&config).await?;
         let parts = Parts::open(&config, telemetry)?;
@@ -75,10 +82,13 @@ impl Daemon {
         let runs = parts.runs(&config).await;
         let workers = Workers::start(ports.captured, &parts.proxy(&config, &prepared))
             .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
-        parts.start_tasks(&config, &prepared, ports.dns);
         let attachments = parts.attachments(&config)?;
         parts.bound_endpoints(runs.clone(), Arc::clone(&attachments));
-        parts.serve_api(ports.api, &config, runs.clone(), attachments);
+        let dns = parts.start_tasks(&config, &prepared, ports.dns);
+        let gates = Gates::new(&config, workers.gates(), dns, prepared.origins());
+        let guests = parts.guests(&config, gates)?;
+        let rootless = guests.as_ref().map(|guests| guests.rootless.clone());
+        parts.serve_api(ports.api, &config, (runs.clone(), rootless), attachments);
         parts.serve_admin(ports.admin);
         let reader = parts.published.reader("capture");
         let installed = prepared
@@ -102,6 +112,7 @@ impl Daemon {
             workers,
             capture,
             runs,
+            guests,
             stop,
             tasks,
             _claim: claim,
@@ -153,6 +164,9 @@ impl Parts {
 
     /// Opens the run scopes and takes over those a killed daemon left; `None` where none can be.
     async fn runs(&self, config: &Config) -> Option<Runs> {
+        if config.capture.backend == BackendChoice::Netns {
+            return None;
+        }
         let (runs, ended) = match Runs::open(&config.capture) {
             Ok(opened) => opened,
             Err(error) => {
@@ -206,7 +220,21 @@ impl Parts {
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
     }
 
-    fn start_tasks(&self, config: &Config, prepared: &Prepared, dns: capture::dns::Sockets) {
+    /// Lets runs bring their own network namespaces, where that is how they are captured.
+    fn guests(&self, config: &Config, gates: Gates) -> Result<Option<Guests>, StartError> {
+        if config.capture.backend != BackendChoice::Netns {
+            return Ok(None);
+        }
+        let path = config.api.socket.with_extension("gate");
+        let guests = Guests::admit(path.clone(), gates, &self.store, (&self.tasks, &self.stop));
+        let guests = guests.map_err(|error| {
+            StartError::caused(codes::PORT_IN_USE, &error)
+                .because(format!("cannot listen on {}", path.display()))
+        });
+        guests.map(Some)
+    }
+
+    fn start_tasks(&self, config: &Config, prepared: &Prepared, dns: dns::Sockets) -> dns::Gates {
         let events = self.telemetry.events.clone();
         let checker = health::Checker {
             board: Arc::clone(&self.board),
@@ -215,19 +243,20 @@ impl Parts {
         };
         let health = self.published.reader("health");
         self.tasks.spawn(health::run(health, checker, self.stop.clone()));
-        let (_gates, orders) = capture::dns::Gates::new();
-        let server = capture::dns::Server {
+        let (gates, orders) = dns::Gates::new();
+        let server = dns::Server {
             origins: prepared.origins(),
             reader: self.published.reader("dns"),
             ring: self.rings.dns(),
             mark: config.capture.mark_own,
         };
-        self.tasks.spawn(capture::dns::serve(dns, orders, server, self.stop.clone()));
+        self.tasks.spawn(dns::serve(dns, orders, server, self.stop.clone()));
         self.tasks.spawn(self.rates.clone().run(self.stop.clone()));
         self.tasks.spawn(follow::addresses(Arc::clone(&self.store), self.stop.clone()));
+        gates
     }
 
-    fn serve_admin(&self, listener: TcpListener) {
+    fn serve_admin(&self, listener: admin::Listener) {
         let admin = Admin {
             telemetry: self.telemetry.clone(),
             rates: self.rates.clone(),
@@ -242,7 +271,7 @@ impl Parts {
         &self,
         socket: control::Socket,
         config: &Config,
-        runs: Option<Runs>,
+        (runs, rootless): (Option<Runs>, Option<Rootless>),
         attachments: Arc<Attachments>,
     ) {
         let daemon = control::Daemon {
@@ -259,6 +288,7 @@ impl Parts {
             cgroup: config.capture.cgroup.clone(),
             runs,
             attachments,
+            rootless,
             capture: Arc::clone(&self.capture),
         };
         let served = control::serve(socket, daemon, self.stop.clone());

@@ -1,10 +1,16 @@
 //! Signals, and the stop: capture goes first, then what is open may end, then the rest.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::start::Daemon;
 use crate::telemetry::{Phase, Severity};
+
+/// How long a daemon that was started for a run waits for it.
+const FIRST_RUN: Duration = Duration::from_secs(30);
 
 impl Daemon {
     /// Serves until SIGTERM or SIGINT; SIGHUP reloads.
@@ -22,6 +28,20 @@ impl Daemon {
                 _ = terminate.recv() => return info!(signal = "SIGTERM", "stopping"),
                 _ = interrupt.recv() => return info!(signal = "SIGINT", "stopping"),
                 _ = hang_up.recv() => self.reload().await,
+                () = self.out_of_runs() => return info!("no run is left, stopping"),
+            }
+        }
+    }
+
+    /// Returns when the last run has ended, or none came, where that is a reason to stop.
+    async fn out_of_runs(&self) {
+        let (true, Some(guests)) = (self.config.ends_with_runs, &self.guests) else {
+            return std::future::pending().await;
+        };
+        loop {
+            let _none_came = timeout(FIRST_RUN, guests.idle.notified()).await;
+            if guests.rootless.is_empty() {
+                return;
             }
         }
     }

@@ -17,10 +17,17 @@ pub(super) enum Backend {
     Ebpf(Box<Ebpf>),
     Nft(Box<Nft>),
     Iptables(Box<Iptables>),
+    /// Namespaces that bring their sockets; nothing of the host is touched.
+    Netns(Origins),
     None,
 }
 
 impl Backend {
+    /// Installs nothing on the host.
+    pub(super) fn is_guest(&self) -> bool {
+        matches!(self, Self::Netns(_) | Self::None)
+    }
+
     /// The backend, and why it and not the one before it.
     pub(super) async fn choose(
         config: &config::Capture,
@@ -29,6 +36,9 @@ impl Backend {
         match config.backend {
             BackendChoice::None => {
                 Ok((Self::None, vec!["nothing is captured, as told".to_owned()]))
+            }
+            BackendChoice::Netns => {
+                Ok((Self::Netns(Origins::none()), vec!["netns: as told".to_owned()]))
             }
             BackendChoice::Ebpf => match Ebpf::probe(config) {
                 Ok(ebpf) => Ok((Self::Ebpf(Box::new(ebpf)), vec!["ebpf: as told".to_owned()])),
@@ -82,6 +92,7 @@ impl Backend {
             Self::Ebpf(_) => "ebpf",
             Self::Nft(_) => "nft",
             Self::Iptables(_) => "iptables",
+            Self::Netns(_) => "netns",
             Self::None => "none",
         }
     }
@@ -91,6 +102,7 @@ impl Backend {
             Self::Ebpf(ebpf) => ebpf.origins(),
             Self::Nft(nft) => nft.origins(),
             Self::Iptables(iptables) => iptables.origins(),
+            Self::Netns(origins) => origins.clone(),
             Self::None => Origins::none(),
         }
     }
@@ -105,7 +117,7 @@ impl Backend {
             }
             Self::Nft(nft) => nft.routes(),
             Self::Iptables(iptables) => iptables.routes(),
-            Self::None => Vec::new(),
+            Self::Netns(_) | Self::None => Vec::new(),
         }
     }
 
@@ -118,7 +130,7 @@ impl Backend {
                     .map(|hook| format!("bpf program {} at {}", hook.program(), hook.name()))
                     .collect()
             }
-            Self::Nft(_) | Self::Iptables(_) | Self::None => Vec::new(),
+            Self::Nft(_) | Self::Iptables(_) | Self::Netns(_) | Self::None => Vec::new(),
         }
     }
 
@@ -127,7 +139,7 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.text(),
             Self::Iptables(iptables) => iptables.text(),
-            Self::Ebpf(_) | Self::None => String::new(),
+            Self::Ebpf(_) | Self::Netns(_) | Self::None => String::new(),
         }
     }
 
@@ -137,7 +149,7 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.mend().await,
             Self::Iptables(iptables) => iptables.mend().await,
-            Self::Ebpf(_) | Self::None => Ok(None),
+            Self::Ebpf(_) | Self::Netns(_) | Self::None => Ok(None),
         }
     }
 
@@ -146,7 +158,7 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.needs_mending(),
             Self::Iptables(iptables) => iptables.needs_mending(),
-            Self::Ebpf(_) | Self::None => false,
+            Self::Ebpf(_) | Self::Netns(_) | Self::None => false,
         }
     }
 
@@ -155,7 +167,7 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.is_own(pid),
             Self::Iptables(iptables) => iptables.is_own(pid),
-            Self::Ebpf(_) | Self::None => false,
+            Self::Ebpf(_) | Self::Netns(_) | Self::None => false,
         }
     }
 
@@ -164,7 +176,7 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.listing().await,
             Self::Iptables(iptables) => iptables.listing().await,
-            Self::Ebpf(_) | Self::None => Ok(String::new()),
+            Self::Ebpf(_) | Self::Netns(_) | Self::None => Ok(String::new()),
         }
     }
 
@@ -174,7 +186,7 @@ impl Backend {
             Self::Ebpf(ebpf) => ebpf.attach(targets),
             Self::Nft(nft) => nft.attach(targets).await,
             Self::Iptables(iptables) => iptables.attach(targets).await,
-            Self::None => Ok(0),
+            Self::Netns(_) | Self::None => Ok(0),
         }
     }
 
@@ -191,7 +203,7 @@ impl Backend {
     pub(super) fn lead(&mut self, shares: Shares) -> Result<(), String> {
         match self {
             Self::Ebpf(ebpf) => ebpf.lead(shares),
-            Self::Nft(_) | Self::Iptables(_) | Self::None => Ok(()),
+            Self::Nft(_) | Self::Iptables(_) | Self::Netns(_) | Self::None => Ok(()),
         }
     }
 
@@ -205,7 +217,7 @@ impl Backend {
             Self::Ebpf(ebpf) => ebpf.update(change),
             Self::Nft(nft) => nft.update(targets).await,
             Self::Iptables(iptables) => iptables.update(targets).await,
-            Self::None => Ok(()),
+            Self::Netns(_) | Self::None => Ok(()),
         }
     }
 
@@ -213,7 +225,7 @@ impl Backend {
     pub(super) fn refresh(&mut self, own: &[IpAddr]) -> Result<(), String> {
         match self {
             Self::Ebpf(ebpf) => ebpf.refresh(own),
-            Self::Nft(_) | Self::Iptables(_) | Self::None => Ok(()),
+            Self::Nft(_) | Self::Iptables(_) | Self::Netns(_) | Self::None => Ok(()),
         }
     }
 
@@ -222,6 +234,7 @@ impl Backend {
             Self::Ebpf(ebpf) => ebpf.counters(),
             Self::Nft(nft) => nft.counters().await,
             Self::Iptables(iptables) => iptables.counters().await,
+            Self::Netns(origins) => origins.counters(),
             Self::None => Counters::default(),
         }
     }
@@ -232,7 +245,7 @@ impl Backend {
             Self::Nft(nft) => nft.remove().await.err().into_iter().collect(),
             Self::Iptables(iptables) => iptables.remove().await.err().into_iter().collect(),
             Self::Ebpf(ebpf) => ebpf.remove().err().into_iter().collect(),
-            Self::None => Vec::new(),
+            Self::Netns(_) | Self::None => Vec::new(),
         }
     }
 }

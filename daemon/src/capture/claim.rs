@@ -23,8 +23,9 @@ const PID_NOTE: &str = "user.meshd.pid";
 #[derive(Debug)]
 pub(crate) struct Claim {
     _state: Flock<File>,
-    _netns: UnixListener,
-    /// `None` where there are no cgroups.
+    /// `None` where nothing of the host is captured.
+    _netns: Option<UnixListener>,
+    /// `None` where there are no cgroups, or none are needed.
     runs: Option<ClaimedCgroup>,
 }
 
@@ -41,7 +42,10 @@ impl Claim {
     /// [`CaptureError::Taken`] names what another daemon has, and its pid.
     pub(crate) fn take(state_dir: &Path, config: &config::Capture) -> Result<Self, CaptureError> {
         let state = claim_state_dir(state_dir)?;
-        let netns = claim_netns()?;
+        if config.backend == config::BackendChoice::Netns {
+            return Ok(Self { _state: state, _netns: None, runs: None });
+        }
+        let netns = Some(claim_netns()?);
         let runs = match cgroup::Mount::find() {
             Ok(mount) => Some(claim_cgroup(mount.path(&config.cgroup))?),
             Err(_no_cgroups) => None,

@@ -26,7 +26,6 @@ use tracing::warn;
 
 use super::gate::Role;
 use super::{GateId, Origins, Raw};
-use crate::config;
 use crate::record::Ring;
 use crate::state::{Reader, Snapshot};
 pub(crate) use gates::Gates;
@@ -48,9 +47,9 @@ pub(crate) struct Sockets {
 impl Sockets {
     /// # Errors
     /// The port is in use, or there is no IPv4.
-    pub(crate) fn bind(config: &config::Capture) -> io::Result<Self> {
-        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, config.dns_port));
-        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, config.dns_port));
+    pub(crate) fn bind(port: u16) -> io::Result<Self> {
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         let mut sockets = Self { udp: vec![bind_udp(v4)?], tcp: vec![bind_tcp(v4)?] };
         if super::host::has_ipv6() {
             sockets.udp.push(bind_udp(v6)?);

@@ -1,6 +1,6 @@
 //! What capture would put on this host, in the words of `ip`, `nft` and the kernel.
 
-use super::{Backend, Prepared, VipGuard, guard};
+use super::{Prepared, VipGuard, guard};
 use crate::config;
 
 /// Told before anything is done.
@@ -25,7 +25,7 @@ pub(crate) async fn preview(config: &config::Capture) -> Preview {
         Err(error) => return Preview { why: Some(error.to_string()), ..Preview::default() },
     };
     let backend = prepared.backend.name();
-    if matches!(prepared.backend, Backend::None) {
+    if prepared.backend.is_guest() {
         return Preview { backend: Some(backend), notes: prepared.notes, ..Preview::default() };
     }
     let guarded = prepared.guard() != VipGuard::Routes;

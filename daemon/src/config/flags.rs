@@ -1,15 +1,14 @@
 //! The command line of `meshd`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::raw::Raw;
 
-pub(super) const DEFAULT_FILE: &str = "/etc/meshd/config.yaml";
-
 /// The meshctl daemon: captures the traffic of chosen processes, carries it, answers meshctl.
 ///
-/// Without any flag it uses /etc/meshd/config.yaml where that exists, and the defaults.
+/// Without any flag it uses /etc/meshd/config.yaml where that exists, and the defaults. Another
+/// user's daemon has its files below XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_RUNTIME_DIR, and its
+/// admin endpoint on a socket there.
 #[derive(Clone, Debug, Default, clap::Parser)]
 #[command(name = "meshd", version, max_term_width = 100)]
 pub struct Flags {
@@ -34,10 +33,10 @@ pub struct Flags {
     /// Cgroup, below the cgroup2 mount, that holds every run [default: meshd.slice]
     #[arg(long, value_name = "PATH")]
     pub(super) cgroup: Option<String>,
-    /// Address of /metrics, /stats, /health [default: 127.0.0.1:15020]
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(super) admin: Option<SocketAddr>,
-    /// How traffic is captured: auto, ebpf, nft, iptables or none [default: auto]
+    /// Where /metrics, /stats and /health are: ADDR:PORT or unix:PATH [default: 127.0.0.1:15020]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) admin: Option<String>,
+    /// How traffic is captured: auto, ebpf, nft, iptables, netns (without root), none [default: auto]
     #[arg(long, value_name = "NAME")]
     pub(super) backend: Option<String>,
     /// Data plane workers, one core each [default: the cores meshd may use]
@@ -67,6 +66,14 @@ pub struct Flags {
     /// Remove what a daemon with these settings left on the host after a crash, then exit
     #[arg(long)]
     pub cleanup: bool,
+    /// End with the last run without root, as a daemon that was started for one does
+    #[arg(long)]
+    pub(super) ends_with_runs: bool,
+    /// Make the namespace this process is in one of RUN, and hand its sockets to meshd at PATH
+    #[arg(long, value_name = "PATH", requires = "run", hide = true)]
+    pub gate: Option<PathBuf>,
+    #[arg(long, value_name = "RUN", requires = "gate", hide = true)]
+    pub run: Option<String>,
     /// Take the rules of iptables out when nothing is heard on standard input: started by meshd
     #[arg(long, value_name = "PROGRAM", hide = true)]
     pub guard: Option<String>,

@@ -1,7 +1,7 @@
 //! The settings file as written, with the defaults, and the checks of each part.
 
 use std::io::IsTerminal as _;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exclude::RawExclude;
+use super::places::Places;
 use super::{
     AccessLog, AccessLogFormat, Api, BackendChoice, Capture, CaptureScope, FailMode, Flags, Grant,
     InvalidConfig, IptablesVariant, Log, LogFormat, MetricsCompat, Proxy, Range, invalid,
@@ -27,7 +28,7 @@ pub(super) struct Raw {
     pub(super) state_dir: PathBuf,
     pub(super) socket: PathBuf,
     pub(super) cgroup: String,
-    pub(super) admin: SocketAddr,
+    pub(super) admin: String,
     pub(super) manifests: Vec<PathBuf>,
     pub(super) api: RawApi,
     pub(super) capture: RawCapture,
@@ -41,14 +42,15 @@ pub(super) struct Raw {
 
 impl Default for Raw {
     fn default() -> Self {
+        let Places { state_dir, socket, admin, .. } = Places::find();
         Self {
             node: None,
             mesh: "default".to_owned(),
             trust_domain: None,
-            state_dir: "/var/lib/meshd".into(),
-            socket: "/run/meshd/meshd.sock".into(),
+            state_dir,
+            socket,
             cgroup: "meshd.slice".to_owned(),
-            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 15020)),
+            admin,
             manifests: Vec::new(),
             api: RawApi::default(),
             capture: RawCapture::default(),
@@ -135,10 +137,11 @@ impl RawCapture {
             "iptables" => BackendChoice::Iptables(IptablesVariant::Any),
             "iptables-nft" => BackendChoice::Iptables(IptablesVariant::Nft),
             "iptables-legacy" => BackendChoice::Iptables(IptablesVariant::Legacy),
+            "netns" => BackendChoice::Netns,
             "none" => BackendChoice::None,
             other => {
                 const RULE: &str = "must be auto, ebpf, nft, iptables, iptables-nft, \
-                                    iptables-legacy or none";
+                                    iptables-legacy, netns or none";
                 return Err(invalid("capture.backend", other, RULE));
             }
         };
@@ -153,6 +156,8 @@ impl RawCapture {
             other => return Err(invalid("capture.fail_mode", other, "must be open or closed")),
         };
         self.check_ports()?;
+        // Only who may administer the network can mark, and without host capture nothing needs it.
+        let mark_own = if backend == BackendChoice::Netns { 0 } else { self.mark_own };
         let outside = |mark: u32| mark & !self.mark_mask != 0 || mark == 0;
         if outside(self.mark_own) || outside(self.mark_captured) {
             return Err(invalid("capture.mark_mask", &self.mark_mask, "must cover both marks"));
@@ -171,7 +176,7 @@ impl RawCapture {
             strict,
             vip4: range4(&self.vip4)?,
             vip6: range6(&self.vip6)?,
-            mark_own: self.mark_own,
+            mark_own,
             mark_captured: self.mark_captured,
             mark_mask: self.mark_mask,
         })

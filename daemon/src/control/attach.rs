@@ -13,7 +13,7 @@ use super::authorise::Peer;
 use super::convert;
 use super::core::Core;
 use super::error::Failure;
-use super::run::workload;
+use super::run::in_cgroup;
 use crate::capture::{
     AttachError, Attachment, Attachments, FindError, Held, Run, Runs, Table, Turn, Wanted,
     open_connections,
@@ -132,7 +132,7 @@ impl Attaching {
         }
         let name = identity(wanted.service.as_ref());
         let run = scopes.create(wanted)?;
-        let known = store.add_workload(run.cgroup_id, workload(&run)).await;
+        let known = store.add_workload(run.cgroup_id, in_cgroup(&run)).await;
         let entered = known.map_err(|error| failed(&subject, error)).and_then(|()| {
             block_in_place(|| scopes.enter_family(&run.id, pid)).map_err(Failure::from)
         });

@@ -1,5 +1,7 @@
 //! `RunService`: brings the calling process into the mesh, and forgets runs that ended.
 
+mod rootless;
+
 use std::sync::Arc;
 
 use mesh_proto::v1::run_service_server::RunService;
@@ -23,7 +25,7 @@ pub(super) struct RunScopes(pub(super) Arc<Core>);
 /// Makes runs of an earlier daemon known again.
 pub(crate) async fn adopt(store: &Store, runs: &Runs) {
     for run in runs.list() {
-        if let Err(error) = store.add_workload(run.cgroup_id, workload(&run)).await {
+        if let Err(error) = store.add_workload(run.cgroup_id, in_cgroup(&run)).await {
             warn!(%error, run = run.id, "an adopted run is not known everywhere");
         }
     }
@@ -52,12 +54,15 @@ impl RunService for RunScopes {
         &self,
         _request: Request<v1::ListRunsRequest>,
     ) -> Result<Response<v1::ListRunsResponse>, Status> {
-        let scopes = self.0.daemon.runs.as_ref();
-        let runs = scopes.map(|scopes| {
-            let runs = scopes.list().into_iter().filter(|run| run.wanted.attached.is_none());
-            runs.map(|run| shown(scopes, &run)).collect()
-        });
-        Ok(Response::new(v1::ListRunsResponse { runs: runs.unwrap_or_default() }))
+        let mut runs = Vec::new();
+        if let Some(scopes) = &self.0.daemon.runs {
+            let list = scopes.list().into_iter().filter(|run| run.wanted.attached.is_none());
+            runs.extend(list.map(|run| shown(&run, scopes.pids(&run.id))));
+        }
+        if let Some(rootless) = &self.0.daemon.rootless {
+            runs.extend(rootless.list().iter().map(|run| rootless::shown(rootless, run)));
+        }
+        Ok(Response::new(v1::ListRunsResponse { runs }))
     }
 }
 
@@ -75,8 +80,6 @@ impl RunScopes {
         if let Some(service) = &service {
             core.admit_run(peer, service).await?;
         }
-        let none = || failed("this host has no cgroup2 file system for runs");
-        let scopes = core.daemon.runs.as_ref().ok_or_else(none)?;
         let pid =
             u32::try_from(peer.pid).map_err(|_negative| failed("the caller has no pid here"))?;
         let wanted = Wanted {
@@ -86,7 +89,39 @@ impl RunScopes {
             egress: convert::egress(&request.allow_egress)?,
             attached: None,
         };
+        if let Some(rootless) = &core.daemon.rootless {
+            if request.serve.is_some() {
+                return Err(rootless::serves_nobody());
+            }
+            let identity = service.as_ref().map(|service| self.identity(service));
+            return rootless::announce(rootless, wanted, pid, identity.unwrap_or_default());
+        }
+        if request.rootless {
+            return Err(rootless::refused());
+        }
         let serve = request.serve.map(|serve| offer(serve, service.as_ref())).transpose()?;
+        let run = self.move_in(peer, pid, wanted, serve).await?;
+        let capture = core.daemon.capture_status().await;
+        Ok(v1::StartRunResponse {
+            identity: service.map(|service| self.identity(&service)).unwrap_or_default(),
+            id: run.id,
+            cgroup: run.cgroup,
+            backend: capture.backend.to_owned(),
+            gate: String::new(),
+        })
+    }
+
+    /// Makes a scope and moves the caller into it.
+    async fn move_in(
+        &self,
+        peer: Peer,
+        pid: u32,
+        wanted: Wanted,
+        serve: Option<Registration>,
+    ) -> Result<Run, Failure> {
+        let core = &self.0;
+        let none = || failed("this host has no cgroup2 file system for runs");
+        let scopes = core.daemon.runs.as_ref().ok_or_else(none)?;
         let run = scopes.create(wanted)?;
         let entered = match self.enter(scopes, &run, pid).await {
             Ok(()) => self.serve(peer, &run, serve).await,
@@ -101,18 +136,12 @@ impl RunScopes {
             core.daemon.store.remove_workload(run.cgroup_id).await.ok();
             return Err(failure);
         }
-        let capture = core.daemon.capture_status().await;
-        Ok(v1::StartRunResponse {
-            identity: service.map(|service| self.identity(&service)).unwrap_or_default(),
-            id: run.id,
-            cgroup: run.cgroup,
-            backend: capture.backend.to_owned(),
-        })
+        Ok(run)
     }
 
     /// In force first, so that the run's very first connection is captured.
     async fn enter(&self, scopes: &Runs, run: &Run, pid: u32) -> Result<(), Failure> {
-        let known = self.0.daemon.store.add_workload(run.cgroup_id, workload(run)).await;
+        let known = self.0.daemon.store.add_workload(run.cgroup_id, in_cgroup(run)).await;
         known.map_err(|error| failed(error.to_string()))?;
         Ok(scopes.enter(&run.id, pid)?)
     }
@@ -151,7 +180,7 @@ fn offer(
 }
 
 /// What the data plane knows of a run; the store gives it its number.
-pub(super) fn workload(run: &Run) -> Workload {
+pub(crate) fn workload(run: &Run, scope: Scope) -> Workload {
     let Wanted { service, uid, egress, .. } = &run.wanted;
     Workload {
         id: Interner::NONE,
@@ -160,13 +189,17 @@ pub(super) fn workload(run: &Run) -> Workload {
         run: run.id.clone(),
         cgroup: run.cgroup.clone(),
         uid: *uid,
-        scope: Scope::Cgroup(run.cgroup_id),
+        scope,
         egress: egress.clone(),
     }
 }
 
-fn shown(scopes: &Runs, run: &Run) -> v1::Run {
-    let pids = scopes.pids(&run.id).into_iter();
+pub(super) fn in_cgroup(run: &Run) -> Workload {
+    workload(run, Scope::Cgroup(run.cgroup_id))
+}
+
+fn shown(run: &Run, pids: Vec<u32>) -> v1::Run {
+    let pids = pids.into_iter();
     v1::Run {
         id: run.id.clone(),
         r#as: run.wanted.service.as_ref().map(ToString::to_string).unwrap_or_default(),

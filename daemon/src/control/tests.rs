@@ -354,6 +354,7 @@ fn daemon(dir: &Path) -> Daemon {
         cgroup: "control-test.slice".to_owned(),
         runs: None,
         attachments: Arc::new(Attachments::open(&state).unwrap()),
+        rootless: None,
         capture: Arc::default(),
     }
 }

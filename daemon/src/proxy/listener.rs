@@ -12,7 +12,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use crate::capture::{GateId, Raw, Role, Tag, datagram};
-use crate::config;
 use crate::transport::{prefer_loopback_speed, prepare, register};
 
 const BACKLOG: i32 = 4096;
@@ -47,17 +46,18 @@ pub(crate) struct BindError {
 /// # Errors
 /// [`BindError`] names the address that is taken or not allowed.
 pub(crate) fn bind(
-    config: &config::Capture,
+    (tcp_port, udp_port): (u16, u16),
+    mark: u32,
     workers: NonZeroUsize,
 ) -> Result<Vec<Doors>, BindError> {
-    probe_exclusive(Type::STREAM, config.tcp_port)?;
-    probe_exclusive(Type::DGRAM, config.udp_port)?;
-    let raw = Arc::new(Raw::lazy(config.mark_own));
+    probe_exclusive(Type::STREAM, tcp_port)?;
+    probe_exclusive(Type::DGRAM, udp_port)?;
+    let raw = Arc::new(Raw::lazy(mark));
     let door = |_| {
         Ok(Doors {
             gate: GateId::OWN,
-            tcp: both_families(config.tcp_port, listen)?,
-            udp: both_families(config.udp_port, datagram::bind)?,
+            tcp: both_families(tcp_port, listen)?,
+            udp: both_families(udp_port, datagram::bind)?,
             raw: Arc::clone(&raw),
         })
     };

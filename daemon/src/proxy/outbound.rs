@@ -117,7 +117,9 @@ fn admit(
         worker.shard.refused(service.unwrap_or(0), why);
         return None;
     };
-    if origin.pid == std::process::id() || origin.destination == local {
+    // At a gate whose listeners are transparent the two are always the same.
+    let to_itself = gate == GateId::OWN && origin.destination == local;
+    if origin.pid == std::process::id() || to_itself {
         let mut journal = super::journal::Journal::begin(worker, record, accepted);
         journal.flag(Flag::Loop);
         journal.finish(b"", b"");

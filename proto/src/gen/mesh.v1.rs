@@ -2838,6 +2838,9 @@ pub struct StartRunRequest {
     /// namespace are the run's own.
     #[prost(message, optional, tag = "5")]
     pub serve: ::core::option::Option<RegisterRequest>,
+    /// The caller wants a namespace of its own; a daemon that captures on the host refuses.
+    #[prost(bool, tag = "20")]
+    pub rootless: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StartRunResponse {
@@ -2850,9 +2853,13 @@ pub struct StartRunResponse {
     /// SPIFFE ID, empty without `as`.
     #[prost(string, tag = "3")]
     pub identity: ::prost::alloc::string::String,
-    /// "ebpf", "nft", "none".
+    /// "ebpf", "nft", "netns", "none".
     #[prost(string, tag = "4")]
     pub backend: ::prost::alloc::string::String,
+    /// Where the caller brings the sockets of the network namespace it makes for itself; empty when
+    /// it has been moved into a cgroup.
+    #[prost(string, tag = "20")]
+    pub gate: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListRunsRequest {}

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use super::host;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::places;
 
 const BACKENDS: [(u16, &str); 3] = [(3000, "v1"), (3001, "v1"), (3002, "v2")];
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -85,7 +86,7 @@ impl Stage {
     }
 
     fn start_meshd(&mut self) -> Result<(), Failure> {
-        let program = beside_us("meshd");
+        let program = places::beside_us("meshd");
         let log = File::create(self.folder.join("meshd.log"))?;
         let mut command = Command::new(&program);
         command
@@ -227,13 +228,6 @@ fn network() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The program of this name in our own folder, else whatever PATH has.
-fn beside_us(name: &str) -> PathBuf {
-    let ours = std::env::current_exe().ok();
-    let beside = ours.as_deref().and_then(Path::parent).map(|folder| folder.join(name));
-    beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// meshd removes its cgroup when it stops; after a kill it is left to us.

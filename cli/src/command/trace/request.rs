@@ -16,7 +16,7 @@ use super::{newest, of_trace, samples};
 use crate::args::duration::Limit;
 use crate::args::help;
 use crate::client::Client;
-use crate::command::run;
+use crate::command::run::{self, namespace};
 use crate::complete;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -74,6 +74,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
             ..StartRunRequest::default()
         };
         let scope = run::start(wanted, context).await?;
+        if !scope.gate.is_empty() {
+            namespace::enter(&scope)?;
+        }
         context.detail(|| format!("{}: cgroup {}", scope.id, scope.cgroup));
     }
     let client = context.client().await?;
@@ -92,6 +95,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
 
 /// Whether this process already is in a scope that `meshctl run` made.
 fn inside_run() -> bool {
+    if std::env::var_os(run::RUN).is_some() {
+        return true;
+    }
     let cgroups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     cgroups.lines().any(|line| {
         let scope = line.rsplit('/').next().unwrap_or_default();

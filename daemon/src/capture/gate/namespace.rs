@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,10 @@ async fn lay_out(handle: &Handle, blueprint: &Blueprint) -> io::Result<()> {
     let has_ipv6 = host::has_ipv6();
     for (address, prefix) in [(IpAddr::V4(HOST4), 32), (IpAddr::V6(HOST6), 128)] {
         if address.is_ipv4() || has_ipv6 {
-            let add = handle.address().add(LOOPBACK, address, prefix);
+            let mut add = handle.address().add(LOOPBACK, address, prefix);
+            // Usable at once: nobody else could have it here.
+            let flags = AddressAttribute::Flags(AddressFlags::Nodad);
+            add.message_mut().attributes.push(flags);
             add.execute().await.map_err(io_error)?;
         }
     }

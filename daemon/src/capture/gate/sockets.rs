@@ -26,6 +26,11 @@ impl Role {
     const ALL: [Self; 6] =
         [Self::Tcp, Self::DnsUdp, Self::DnsTcp, Self::Raw, Self::Diag, Self::Udp];
 
+    /// Takes connections.
+    pub(crate) fn accepts(self) -> bool {
+        matches!(self, Self::Tcp | Self::DnsTcp)
+    }
+
     pub(super) fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|role| *role as u8 == number)
     }
