@@ -18,6 +18,7 @@ pub(crate) mod datagram;
 mod diag;
 pub(crate) mod dns;
 mod ebpf;
+pub(crate) mod egress;
 mod follow;
 pub(crate) mod gate;
 mod guard;
@@ -39,6 +40,7 @@ mod runs;
 mod watchdog;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -132,6 +134,19 @@ impl Prepared {
     /// For workers and DNS, which start before anything is captured.
     pub(crate) fn origins(&self) -> Origins {
         self.origins.clone()
+    }
+
+    /// Where what comes in at ports of services is to arrive: one socket of each family and
+    /// transport, of those that share a port.
+    ///
+    /// # Errors
+    /// The kernel takes one of them for no listening socket.
+    pub(crate) fn arrive_at(&mut self, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        match &mut self.backend {
+            Backend::Ebpf(ebpf) => ebpf.arrive_at(sockets),
+            // They find the sockets by their ports.
+            Backend::Nft(_) | Backend::Iptables(_) | Backend::Netns(_) | Backend::None => Ok(()),
+        }
     }
 
     /// Installs everything for the newest snapshot or nothing, and starts following `reader`.

@@ -11,6 +11,7 @@ mod machine;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep_until};
@@ -137,7 +138,9 @@ impl Probing {
         let mut dice = u64::from(self.id) ^ 0x9e37_79b9_7f4a_7c15;
         loop {
             let started = Instant::now();
-            let probe = self.checker.dialer.probe(self.address, &self.check).await;
+            let intercepted = self.live.intercepted.load(Relaxed);
+            let dialer = self.checker.dialer.to(intercepted);
+            let probe = dialer.probe(self.address, &self.check).await;
             self.observe(probe.passed, probe.text);
             if let Some(rest) = probe.rest {
                 dial::finish(rest, self.check.timeout).await;

@@ -9,9 +9,11 @@ mod clock;
 mod detect;
 mod gates;
 mod http1;
+mod inbound;
 mod journal;
 mod listener;
 mod outbound;
+mod outside;
 mod relay;
 mod scratch;
 mod splice;
@@ -34,9 +36,10 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 pub(crate) use gates::Gates;
-pub(crate) use listener::{Doors, bind};
+pub(crate) use listener::{Doors, bind, bind_inbound};
 
 use crate::capture::Origins;
+use crate::capture::egress::Names;
 use crate::config;
 use crate::record::Rings;
 use crate::state::Published;
@@ -51,6 +54,9 @@ pub(crate) struct Parts {
     pub(crate) origins: Origins,
     pub(crate) telemetry: Telemetry,
     pub(crate) rings: Rings,
+    pub(crate) names: Names,
+    /// Clients outside the mesh are refused where a service does not say otherwise.
+    pub(crate) strict: bool,
 }
 
 /// The running workers.

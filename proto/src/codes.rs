@@ -261,6 +261,9 @@ codes! {
     BAD_VERSION "MESH1518" exit 1 "the HTTP version is not spoken here (505)"
         why "HTTP/1.0 and HTTP/1.1 are"
         fix "correct the client"
+    EGRESS_REFUSED "MESH1519" exit 1 "the workload may not reach this address outside the mesh (403)"
+        why "it was started or attached with an egress list that has neither the address nor the name it asked for, or HTTP names another host than the list"
+        fix "add the name or address to --allow-egress; `meshctl trace list` shows what was refused"
 
     UNEXPECTED_STATUS "MESH1601" exit 1 "the answer has another status than expected"
         why "`trace request --expect` compares it"

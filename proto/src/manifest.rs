@@ -43,8 +43,8 @@ pub use retry::{Retry, status_codes};
 pub use route::{BackendRef, ParentRef, TcpRoute, TcpRouteSpec, TcpRule};
 pub use schema::{schema, schema_names};
 pub use service::{
-    Compat, Endpoint, HealthCheck, InitialHealth, Protocol, Service, ServicePort, ServiceSpec,
-    SubsetSelector,
+    Compat, Endpoint, Forward, HealthCheck, Inbound, InitialHealth, Protocol, Service, ServicePort,
+    ServiceSpec, SubsetSelector, Unmeshed,
 };
 pub use suggest::suggest;
 pub use yaml::{json_to_yaml, to_yaml, to_yaml_stream};

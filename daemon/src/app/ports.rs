@@ -48,11 +48,16 @@ impl Ports {
 /// What captures in meshd's own network namespace.
 fn captured(config: &Config) -> Result<(Vec<proxy::Doors>, dns::Sockets), StartError> {
     let capture = &config.capture;
+    let inbound = (capture.inbound_tcp_port, capture.inbound_udp_port);
     let doors =
-        proxy::bind((capture.tcp_port, capture.udp_port), capture.mark_own, config.proxy.workers)
-            .map_err(|error| {
+        proxy::bind((capture.tcp_port, capture.udp_port), capture.mark_own, config.proxy.workers);
+    let doors = doors
+        .and_then(|mut doors| proxy::bind_inbound(&mut doors, inbound).map(|()| doors))
+        .map_err(|error| {
             let setting = match error.address.port() {
                 port if port == capture.udp_port => "capture.udp_port",
+                port if port == capture.inbound_tcp_port => "capture.inbound_tcp_port",
+                port if port == capture.inbound_udp_port => "capture.inbound_udp_port",
                 _ => "--tcp-port (capture.tcp_port)",
             };
             taken(error.address, setting, &error.source)

@@ -48,6 +48,8 @@ pub(super) struct Daemon {
 /// What the steps of the start share.
 struct Parts {
     names: Interner,
+    /// Names by which workloads learnt addresses.
+    told: capture::egress::Names,
     published: Arc<Published>,
     store: Arc<Store>,
     telemetry: Telemetry,
@@ -67,7 +69,7 @@ impl Daemon {
         logs: Logs,
     ) -> Result<Self, StartError> {
         let probed = Prepared::probe(&config.capture).await;
-        let prepared = probed.map_err(|error| capture_refused(&error))?;
+        let mut prepared = probed.map_err(|error| capture_refused(&error))?;
         state_folder(&config.state_dir)?;
         if config.capture.backend == BackendChoice::Netns
             && let Some(folder) = config.api.socket.parent()
@@ -80,6 +82,10 @@ impl Daemon {
         let access_log = parts.access_log(&config)?;
         parts.host_scope(&config).await?;
         let runs = parts.runs(&config).await;
+        let arrival = ports.captured.first().map(proxy::Doors::inbound).unwrap_or_default();
+        prepared
+            .arrive_at(&arrival)
+            .map_err(|error| StartError::caused(codes::CAPTURE_FAILED, &error))?;
         let workers = Workers::start(ports.captured, &parts.proxy(&config, &prepared))
             .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
         let attachments = parts.attachments(&config)?;
@@ -134,6 +140,7 @@ impl Parts {
             .map_err(|error| StartError::caused(codes::STATE_CORRUPT, &error))?;
         Ok(Self {
             names,
+            told: capture::egress::Names::default(),
             published,
             store: Arc::new(store),
             rings: Rings::new(config.proxy.workers.get()),
@@ -159,6 +166,8 @@ impl Parts {
             origins: prepared.origins(),
             telemetry: self.telemetry.clone(),
             rings: self.rings.clone(),
+            names: self.told.clone(),
+            strict: config.capture.strict,
         }
     }
 
@@ -249,6 +258,7 @@ impl Parts {
             reader: self.published.reader("dns"),
             ring: self.rings.dns(),
             mark: config.capture.mark_own,
+            names: self.told.clone(),
         };
         self.tasks.spawn(dns::serve(dns, orders, server, self.stop.clone()));
         self.tasks.spawn(self.rates.clone().run(self.stop.clone()));

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd, AsRawFd as _};
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{Ipv4OrigDstAddr, Ipv6OrigDstAddr, RcvBufForce, SndBufForce};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// A worker that is busy for some milliseconds loses nothing.
 const BUFFER: usize = 8 << 20;
@@ -30,16 +30,16 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Lets the socket have addresses that are not this host's.
-pub(crate) fn accept_foreign(socket: &Socket, is_ipv6: bool) -> io::Result<()> {
+pub(crate) fn accept_foreign(socket: &impl AsFd, is_ipv6: bool) -> io::Result<()> {
     if is_ipv6 {
         set_ipv6(socket, libc::IPV6_TRANSPARENT, 1)
     } else {
-        socket.set_ip_transparent_v4(true)
+        SockRef::from(socket).set_ip_transparent_v4(true)
     }
 }
 
 /// Who may not do it does not capture either.
-fn permitted(done: io::Result<()>) -> io::Result<()> {
+pub(crate) fn permitted(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         done => done,
@@ -56,8 +56,12 @@ pub(super) fn enlarge(socket: &Socket) {
     }
 }
 
-pub(super) fn set_ipv6(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    let (fd, size) = (socket.as_raw_fd(), size_of::<libc::c_int>() as libc::socklen_t);
+pub(super) fn set_ipv6(
+    socket: &impl AsFd,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let (fd, size) = (socket.as_fd().as_raw_fd(), size_of::<libc::c_int>() as libc::socklen_t);
     let value = (&raw const value).cast();
     // SAFETY: `value` points at `size` bytes.
     let result = unsafe { libc::setsockopt(fd, libc::SOL_IPV6, option, value, size) };

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::egress::Names;
 use super::gate::Role;
 use super::{GateId, Origins, Raw};
 use crate::record::Ring;
@@ -106,6 +107,8 @@ pub(crate) struct Server {
     pub(crate) ring: Arc<Ring>,
     /// `SO_MARK` of our own questions to other resolvers.
     pub(crate) mark: u32,
+    /// What workloads are told, for lists of names they may reach.
+    pub(crate) names: Names,
 }
 
 /// What every question needs.
@@ -115,6 +118,7 @@ struct Shared {
     reader: Mutex<Reader>,
     report: Report,
     mark: u32,
+    names: Names,
     forwarded: Arc<Semaphore>,
     connections: Arc<Semaphore>,
     /// Questions and connections in progress.
@@ -150,6 +154,7 @@ pub(crate) async fn serve(
         reader: Mutex::new(server.reader),
         report: Report::new(server.ring),
         mark: server.mark,
+        names: server.names,
         forwarded: Arc::new(Semaphore::new(MAX_FORWARDED)),
         connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         tasks: TaskTracker::new(),

@@ -11,9 +11,10 @@ mod explain;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
-use mesh_ebpf::{Inbound, Lease, Parts, Programs, Rules, Settings};
+use mesh_ebpf::{Inbound, Lease, Listener, Parts, Programs, Rules, Settings};
+use socket2::{Domain, SockRef, Type};
 use tracing::warn;
 
 use super::cgroup::Mount;
@@ -103,6 +104,21 @@ impl Ebpf {
         let (cgroup, netns) = (File::open(self.mount.root())?, File::open(OWN_NETNS)?);
         let attached = self.programs.attach(cgroup.as_fd(), netns.as_fd(), pins.as_ref());
         attached.map_err(|error| io::Error::other(explain(&error)))
+    }
+
+    /// Where taken incoming traffic goes.
+    pub(super) fn arrive_at(&mut self, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        for socket in sockets {
+            let (kind, domain) = (SockRef::from(socket).r#type()?, SockRef::from(socket).domain()?);
+            let which = match (kind == Type::STREAM, domain == Domain::IPV4) {
+                (true, true) => Listener::Tcp4,
+                (true, false) => Listener::Tcp6,
+                (false, true) => Listener::Udp4,
+                (false, false) => Listener::Udp6,
+            };
+            self.inbound.set_listener(which, socket).map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 
     /// The host's addresses may have changed: applications see them as their own.

@@ -10,6 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::model::{HealthCheck, Probe};
+use crate::transport::bind_own;
 
 /// A head longer than this is no answer to a health check.
 const MAX_HEAD: usize = 16 << 10;
@@ -21,6 +22,7 @@ const MAX_BODY: u64 = 64 << 10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialer {
     mark: u32,
+    intercepted: bool,
 }
 
 /// What one probe met.
@@ -34,7 +36,12 @@ pub(super) struct Outcome {
 
 impl Dialer {
     pub(crate) fn new(mark: u32) -> Self {
-        Self { mark }
+        Self { mark, intercepted: false }
+    }
+
+    /// For an endpoint whose port is taken to meshd, or is not.
+    pub(super) fn to(self, intercepted: bool) -> Self {
+        Self { intercepted, ..self }
     }
 
     pub(super) async fn probe(self, address: SocketAddr, check: &HealthCheck) -> Outcome {
@@ -72,6 +79,9 @@ impl Dialer {
             // Without the capability to mark nothing is captured by marks either.
             Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
             Ok(()) | Err(_) => {}
+        }
+        if self.intercepted {
+            bind_own(&SockRef::from(&socket), address)?;
         }
         socket.connect(address).await
     }
@@ -163,7 +173,7 @@ mod tests {
     async fn an_answer_after_the_timeout_is_a_failure() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let check = HealthCheck { timeout: Duration::from_millis(20), ..checking() };
-        let probe = Dialer { mark: 0 }.probe(listener.local_addr().unwrap(), &check).await;
+        let probe = Dialer::new(0).probe(listener.local_addr().unwrap(), &check).await;
         assert_eq!((probe.passed, probe.text.as_str()), (false, "no answer in 20ms"));
     }
 
@@ -172,7 +182,7 @@ mod tests {
     async fn a_tcp_probe_of_a_closed_port_says_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let dialer = Dialer { mark: 0 };
+        let dialer = Dialer::new(0);
         assert!(dialer.probe(address, &HealthCheck::default()).await.passed);
         drop(listener);
         let probe = dialer.probe(address, &HealthCheck::default()).await;
@@ -192,7 +202,7 @@ mod tests {
             text.lines().next().unwrap().to_owned()
         };
         let check = checking();
-        let (probe, line) = tokio::join!(Dialer { mark: 0 }.probe(address, &check), server);
+        let (probe, line) = tokio::join!(Dialer::new(0).probe(address, &check), server);
         (probe.passed, line)
     }
 

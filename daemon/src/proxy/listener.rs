@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -25,8 +25,20 @@ pub(crate) struct Doors {
     pub(super) gate: GateId,
     tcp: Vec<TcpListener>,
     pub(super) udp: Vec<UdpSocket>,
+    /// What comes in for services of this node.
+    inbound_tcp: Vec<TcpListener>,
+    pub(super) inbound_udp: Vec<UdpSocket>,
     /// Answers datagrams in the name of whom they were sent to.
     pub(super) raw: Arc<Raw>,
+}
+
+/// How traffic came to meshd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A workload sent it; captured in this namespace.
+    Out(GateId),
+    /// It came to the port of a service of this node.
+    In,
 }
 
 /// The port cannot be listened on.
@@ -58,10 +70,29 @@ pub(crate) fn bind(
             gate: GateId::OWN,
             tcp: both_families(tcp_port, listen)?,
             udp: both_families(udp_port, datagram::bind)?,
+            inbound_tcp: Vec::new(),
+            inbound_udp: Vec::new(),
             raw: Arc::clone(&raw),
         })
     };
     (0..workers.get()).map(door).collect()
+}
+
+/// Adds the sockets for what comes in at ports of services.
+///
+/// # Errors
+/// As [`bind`].
+pub(crate) fn bind_inbound(
+    doors: &mut [Doors],
+    (tcp_port, udp_port): (u16, u16),
+) -> Result<(), BindError> {
+    probe_exclusive(Type::STREAM, tcp_port)?;
+    probe_exclusive(Type::DGRAM, udp_port)?;
+    for door in doors {
+        door.inbound_tcp = both_families(tcp_port, listen_for_others)?;
+        door.inbound_udp = both_families(udp_port, datagram::bind)?;
+    }
+    Ok(())
 }
 
 fn both_families<S>(
@@ -109,10 +140,23 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// The same for connections to any address of this host, whose port is another's.
+fn listen_for_others(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = listen(address)?;
+    datagram::permitted(datagram::accept_foreign(&listener, address.is_ipv6()))?;
+    Ok(listener)
+}
+
 impl Doors {
     /// Nothing to serve in meshd's own network namespace.
     pub(crate) fn none() -> Self {
         Self::new(GateId::OWN, &Arc::new(Raw::lazy(0)))
+    }
+
+    /// Where what comes in goes, for the kernel: of sockets that share a port one is enough.
+    pub(crate) fn inbound(&self) -> Vec<BorrowedFd<'_>> {
+        let tcp = self.inbound_tcp.iter().map(TcpListener::as_fd);
+        tcp.chain(self.inbound_udp.iter().map(UdpSocket::as_fd)).collect()
     }
 
     /// The sockets, to be handed to another process.
@@ -132,7 +176,9 @@ impl Doors {
     }
 
     fn new(gate: GateId, raw: &Arc<Raw>) -> Self {
-        Self { gate, tcp: Vec::new(), udp: Vec::new(), raw: Arc::clone(raw) }
+        let (tcp, inbound_tcp) = (Vec::new(), Vec::new());
+        let (udp, inbound_udp) = (Vec::new(), Vec::new());
+        Self { gate, tcp, udp, inbound_tcp, inbound_udp, raw: Arc::clone(raw) }
     }
 
     /// Deals sockets made elsewhere out to `workers`.
@@ -158,16 +204,17 @@ impl Doors {
 
     /// Registers the listening sockets with the worker's runtime.
     pub(super) fn listeners(&mut self) -> io::Result<Vec<Listener>> {
-        let gate = self.gate;
-        let register = |socket| Ok(Listener { gate, io: register(socket)? });
-        std::mem::take(&mut self.tcp).into_iter().map(register).collect()
+        let out = std::mem::take(&mut self.tcp).into_iter().map(|s| (Way::Out(self.gate), s));
+        let inbound = std::mem::take(&mut self.inbound_tcp).into_iter().map(|s| (Way::In, s));
+        let register = |(way, socket)| Ok(Listener { way, io: register(socket)? });
+        out.chain(inbound).map(register).collect()
     }
 }
 
 /// One listening socket in its worker.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub(super) gate: GateId,
+    pub(super) way: Way,
     io: AsyncFd<TcpListener>,
 }
 

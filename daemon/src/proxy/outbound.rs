@@ -11,10 +11,13 @@ use futures_util::FutureExt as _;
 
 use super::clock::nanos;
 use super::detect::{self, Found};
+use super::journal::Journal;
+use super::listener::Way;
+use super::outside::{self, Permit};
 use super::worker::{Pinned, Worker};
-use super::{http1, tcp};
+use super::{http1, inbound, tcp};
 use crate::capture::{GateId, Origin};
-use crate::model::{Compat, Place};
+use crate::model::{Compat, Place, Transport};
 use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps, padded};
 use crate::state::{Destination, Snapshot};
 use crate::telemetry::Refusal;
@@ -23,8 +26,12 @@ use crate::transport::Socket;
 /// Carries one accepted connection to its end.
 ///
 /// Dropping the future closes it and leaves the record of what it was carrying.
-pub(super) async fn carry(worker: &Worker, stream: TcpStream, peer: SocketAddr, gate: GateId) {
-    let Some((captured, socket)) = admit(worker, stream, peer, gate) else { return };
+pub(super) async fn carry(worker: &Worker, stream: TcpStream, peer: SocketAddr, way: Way) {
+    let admitted = match way {
+        Way::Out(gate) => admit(worker, stream, peer, gate),
+        Way::In => inbound::admit(worker, stream, peer),
+    };
+    let Some((captured, socket)) = admitted else { return };
     let record = &captured.record;
     let series = worker.shard.series(record.service, 0, record.source.service);
     let _open = series.connection();
@@ -60,6 +67,18 @@ pub(super) struct Captured {
     begun: Cell<bool>,
     /// What the address stands for in the snapshot last used.
     known: RefCell<(Pinned, Destination)>,
+    path: Path,
+}
+
+/// Between whom it passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Path {
+    /// From a workload to the mesh.
+    Mesh,
+    /// From anywhere to a service of this node.
+    Inbound,
+    /// From a workload out of the mesh.
+    Outside(Permit),
 }
 
 impl Captured {
@@ -67,11 +86,47 @@ impl Captured {
     pub(super) fn destination(&self, worker: &Worker) -> Option<(Pinned, Destination)> {
         let newest = worker.snapshot();
         let mut known = self.known.borrow_mut();
-        if !Rc::ptr_eq(&newest, &known.0) {
-            let destination = *newest.destinations.get(&Place::tcp(self.record.destination))?;
-            *known = (newest, destination);
+        let place = Place::tcp(self.record.destination);
+        match self.path {
+            _ if Rc::ptr_eq(&newest, &known.0) => {}
+            Path::Mesh => {
+                let destination = *newest.destinations.get(&place)?;
+                *known = (newest, destination);
+            }
+            Path::Inbound => {
+                let destination = inbound::destination(&newest, place)?;
+                *known = (newest, destination);
+            }
+            // No snapshot has it.
+            Path::Outside(_) => {}
         }
         Some((Rc::clone(&known.0), known.1))
+    }
+
+    pub(super) fn new(
+        worker: &Worker,
+        record: Record,
+        known: (Pinned, Destination),
+        path: Path,
+    ) -> Self {
+        Self {
+            record,
+            accepted: worker.clock.now(),
+            may_answer: Cell::new(false),
+            begun: Cell::new(false),
+            known: RefCell::new(known),
+            path,
+        }
+    }
+
+    /// Whether an HTTP request may name this host: out of the mesh only those on the list.
+    pub(super) fn allows_host(&self, host: &[u8]) -> bool {
+        match &self.path {
+            Path::Mesh | Path::Inbound | Path::Outside(Permit::Address) => true,
+            Path::Outside(Permit::Names(list)) => {
+                outside::allows_host(list, host, self.record.destination.port())
+            }
+        }
     }
 
     /// How strictly its service wants HTTP to be read.
@@ -111,29 +166,62 @@ fn admit(
     };
     let pinned = worker.snapshot();
     let record = first_record(&pinned, &origin, peer);
-    let Some(&destination) = pinned.destinations.get(&Place::tcp(origin.destination)) else {
-        let service = service_of_vip(&pinned, origin.destination);
-        let why = service.map_or(Refusal::Uncaptured, |_| Refusal::UndeclaredPort);
-        worker.shard.refused(service.unwrap_or(0), why);
-        return None;
-    };
     // At a gate whose listeners are transparent the two are always the same.
     let to_itself = gate == GateId::OWN && origin.destination == local;
     if origin.pid == std::process::id() || to_itself {
-        let mut journal = super::journal::Journal::begin(worker, record, accepted);
-        journal.flag(Flag::Loop);
-        journal.finish(b"", b"");
+        refused(worker, record, Flag::Loop);
         return None;
     }
-    let service = pinned.services.get(destination.service).map_or(0, |service| service.id);
-    let captured = Captured {
-        record: Record { service, ..record },
-        accepted,
-        may_answer: Cell::new(false),
-        begun: Cell::new(false),
-        known: RefCell::new((pinned, destination)),
+    let (record, known, path) = match pinned.destinations.get(&Place::tcp(origin.destination)) {
+        Some(&destination) => {
+            let service = pinned.services.get(destination.service);
+            let service = service.map_or(0, |service| service.id);
+            (Record { service, ..record }, (pinned, destination), Path::Mesh)
+        }
+        None => match leaving(worker, &pinned, &origin, Transport::Tcp) {
+            Ok((known, permit)) => (record, known, Path::Outside(permit)),
+            Err(why) => {
+                Socket::accepted(stream).ok()?.reset_on_close();
+                if why == Refusal::Egress {
+                    refused(worker, record, Flag::Egress);
+                }
+                return None;
+            }
+        },
     };
+    let captured = Captured { accepted, ..Captured::new(worker, record, known, path) };
     Some((captured, Socket::accepted(stream).ok()?))
+}
+
+/// Lets what wants to leave the mesh, or refuses and counts it.
+pub(super) fn leaving(
+    worker: &Worker,
+    pinned: &Pinned,
+    origin: &Origin,
+    transport: Transport,
+) -> Result<((Pinned, Destination), Permit), Refusal> {
+    let address = origin.destination;
+    let service = service_of_vip(pinned, address);
+    if service.is_none()
+        && let Some(permit) = outside::permit(worker, pinned, origin)
+    {
+        return Ok((outside::alone(Place { transport, address }, pinned.generation), permit));
+    }
+    let restricted = |key| pinned.workloads.get(&key).is_some_and(|w| w.egress.is_restricted());
+    let why = match service {
+        Some(_) => Refusal::UndeclaredPort,
+        None if origin.workload.is_some_and(restricted) => Refusal::Egress,
+        None => Refusal::Uncaptured,
+    };
+    worker.shard.refused(service.unwrap_or(0), why);
+    Err(why)
+}
+
+/// Leaves the record of a connection that is not carried.
+pub(super) fn refused(worker: &Worker, record: Record, why: Flag) {
+    let mut journal = Journal::begin(worker, record, worker.clock.now());
+    journal.flag(why);
+    journal.finish(b"", b"");
 }
 
 pub(super) fn first_record(snapshot: &Snapshot, origin: &Origin, peer: SocketAddr) -> Record {

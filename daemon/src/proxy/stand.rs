@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::{Doors, Parts, Workers};
+use crate::capture::egress::Names;
 use crate::capture::{Origin, Origins};
 use crate::config;
 use crate::config::MetricsCompat;
-use crate::model::{Compat, Declared, Place, ServiceName};
+use crate::model::{Compat, Declared, Forward, InboundPolicy, Place, ServiceName};
 use crate::record::{Record, Rings};
 use crate::state::{
     Backend, Destination, Endpoint, HttpRoute, HttpRule, Matches, Port, Published, Service,
@@ -74,6 +75,8 @@ pub(super) fn start(declaration: &Declaration) -> Stand {
         origins: Origins::fixed(origin),
         telemetry: telemetry.clone(),
         rings: rings.clone(),
+        names: Names::default(),
+        strict: false,
     };
     let workers = Workers::start(vec![Doors::at(port)], &parts).unwrap();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -142,6 +145,8 @@ fn snapshot(declaration: &Declaration) -> Snapshot {
         vip4: Ipv4Addr::new(240, 0, 0, 1),
         vip6: Ipv6Addr::LOCALHOST,
         compat: declaration.compat,
+        forward: Forward::Proxy,
+        inbound: InboundPolicy::default(),
         ports: vec![port],
         subsets: vec![any],
     };

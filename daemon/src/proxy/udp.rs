@@ -4,6 +4,7 @@
 //! call, answers of many sessions are sent with one call. The sockets to endpoints are watched by
 //! an epoll of our own, which says *which* have something; the runtime only hears *that* one has.
 
+mod admit;
 mod batch;
 mod door;
 mod session;
@@ -25,12 +26,10 @@ use self::session::{ConnectFailure, Session};
 use self::table::Table;
 use self::upstreams::Upstreams;
 use super::clock::nanos;
-use super::outbound;
+use super::listener::Way as Origin;
 use super::wheel::Timer;
 use super::worker::{Open, Worker};
-use crate::capture::{GateId, Raw};
-use crate::model::Place;
-use crate::record::{Flag, Kind, Protocol, Record};
+use crate::capture::Raw;
 use crate::telemetry::{Datagrams, Refusal};
 
 /// Turns before others of the worker get theirs.
@@ -47,6 +46,7 @@ const AVOIDED: u64 = 1_000_000_000;
 /// One gate's sessions in one worker.
 pub(super) struct Server<'w> {
     worker: &'w Worker,
+    origin: Origin,
     door: Door,
     table: Table<'w>,
     upstreams: Upstreams,
@@ -69,13 +69,14 @@ pub(super) struct Server<'w> {
 /// Dropping the future ends its sessions.
 pub(super) async fn serve(
     worker: &Rc<Worker>,
-    gate: GateId,
+    origin: Origin,
     sockets: Vec<UdpSocket>,
     raw: Arc<Raw>,
 ) -> io::Result<()> {
     let mut server = Server {
         worker,
-        door: Door::open(gate, sockets, raw)?,
+        origin,
+        door: Door::open(sockets, raw)?,
         table: Table::new(),
         upstreams: Upstreams::new()?,
         batch: Batch::new(),
@@ -173,9 +174,9 @@ impl<'w> Server<'w> {
             self.worker.shard.refused(0, Refusal::Overload);
             return None;
         }
-        let record = self.admit(flow)?;
-        let mut session =
-            Session::new(self.worker, flow, self.door.way(flow, socket), record, self.now);
+        let admitted = admit::admit(self.worker, self.origin, flow)?;
+        let way = self.door.way(flow, socket);
+        let mut session = Session::new(self.worker, flow, way, admitted, self.now);
         let now = self.now;
         self.avoided.retain(|(_, until)| *until > now);
         session.refused = self.avoided.iter().map(|(endpoint, _)| *endpoint).collect();
@@ -185,37 +186,6 @@ impl<'w> Server<'w> {
             self.connect(number);
         }
         Some(number)
-    }
-
-    /// What the kernel knows of the flow, as the beginning of its records.
-    fn admit(&self, flow: Flow) -> Option<Record> {
-        let worker = self.worker;
-        let origin = match worker.origins.of_datagram(flow.client, flow.local, self.door.gate) {
-            Ok(origin) => origin,
-            Err(error) => {
-                tracing::debug!(client = %flow.client, %error, "refused");
-                worker.shard.refused(0, Refusal::Uncaptured);
-                return None;
-            }
-        };
-        let pinned = worker.snapshot();
-        let record = outbound::first_record(&pinned, &origin, flow.client);
-        let record = Record { kind: Kind::Udp, protocol: Protocol::Udp, ..record };
-        let Some(destination) = pinned.destinations.get(&Place::udp(origin.destination)) else {
-            let service = outbound::service_of_vip(&pinned, origin.destination);
-            let why = service.map_or(Refusal::Uncaptured, |_| Refusal::UndeclaredPort);
-            worker.shard.refused(service.unwrap_or(0), why);
-            return None;
-        };
-        let service = pinned.services.get(destination.service).map_or(0, |service| service.id);
-        let record = Record { service, ..record };
-        if origin.pid == std::process::id() {
-            let mut journal = super::journal::Journal::begin(worker, record, self.now);
-            journal.flag(Flag::Loop);
-            journal.finish(b"", b"");
-            return None;
-        }
-        Some(record)
     }
 
     /// A session more may begin, perhaps because an old and short one ends for it.

@@ -20,12 +20,13 @@ use tokio_util::task::TaskTracker;
 use super::clock::{Clock, Dice};
 use super::gates::{Order, Orders};
 use super::http1::Buffers;
-use super::listener::{Doors, Listener, PAUSE, is_exhausted};
+use super::listener::{Doors, Listener, PAUSE, Way, is_exhausted};
 use super::scratch::Scratch;
 use super::splice::Pipe;
 use super::wheel::Wheel;
 use super::{Parts, outbound, udp};
 use crate::balance::Balancer;
+use crate::capture::egress::Names;
 use crate::capture::{GateId, Origins};
 use crate::config;
 use crate::record::Ring;
@@ -44,6 +45,9 @@ pub(super) type Pinned = Rc<Arc<Snapshot>>;
 pub(super) struct Worker {
     pub(super) config: config::Proxy,
     pub(super) origins: Origins,
+    pub(super) names: Names,
+    /// Clients outside the mesh are refused where a service does not say otherwise.
+    pub(super) strict: bool,
     pub(super) shard: Shard,
     pub(super) ring: Arc<Ring>,
     pub(super) pool: Pool,
@@ -89,6 +93,8 @@ impl Worker {
             pool: Pool::new(&parts.config),
             config: parts.config.clone(),
             origins: parts.origins.clone(),
+            names: parts.names.clone(),
+            strict: parts.strict,
             shard: parts.telemetry.shard(),
             ring: Arc::clone(parts.rings.workers().get(index)?),
             wheel: Wheel::new(),
@@ -190,12 +196,15 @@ impl Worker {
                 worker.accept_waiting(&listener);
             });
         }
-        if !doors.udp.is_empty() {
-            let (worker, stop) = (Rc::clone(self), stop.clone());
-            spawn_local(async move {
-                let served = udp::serve(&worker, doors.gate, doors.udp, doors.raw);
-                worker.unless_closed(served, &stop).await;
-            });
+        let ways = [Way::Out(doors.gate), Way::In];
+        for (way, sockets) in ways.into_iter().zip([doors.udp, doors.inbound_udp]) {
+            let (worker, stop, raw) = (Rc::clone(self), stop.clone(), Arc::clone(&doors.raw));
+            if !sockets.is_empty() {
+                spawn_local(async move {
+                    let served = udp::serve(&worker, way, sockets, raw);
+                    worker.unless_closed(served, &stop).await;
+                });
+            }
         }
     }
 
@@ -223,7 +232,7 @@ impl Worker {
     async fn accept(self: &Rc<Self>, listener: &Listener) {
         loop {
             match poll_fn(|cx| listener.poll_accept(cx)).await {
-                Ok((stream, peer)) => self.take(stream, peer, listener.gate),
+                Ok((stream, peer)) => self.take(stream, peer, listener.way),
                 Err(error) if is_exhausted(&error) => {
                     tracing::warn!(%error, "no descriptor for another connection");
                     self.shard.refused(0, Refusal::Overload);
@@ -238,18 +247,18 @@ impl Worker {
     fn accept_waiting(self: &Rc<Self>, listener: &Listener) {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         while let std::task::Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut cx) {
-            self.take(stream, peer, listener.gate);
+            self.take(stream, peer, listener.way);
         }
     }
 
-    fn take(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, gate: GateId) {
+    fn take(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, way: Way) {
         if self.everyones.load(Relaxed) >= self.config.max_connections {
             self.shard.refused(0, Refusal::Overload);
             return;
         }
         let open = Open::new(Rc::clone(self));
         // Counted by `open`, told to end by the wheel, ended at last with the runtime.
-        spawn_local(async move { outbound::carry(&open.worker, stream, peer, gate).await });
+        spawn_local(async move { outbound::carry(&open.worker, stream, peer, way).await });
     }
 
     async fn sweep(&self) {

@@ -24,6 +24,10 @@ pub(crate) enum Flag {
     Panic,
     /// The request came back to us through ourselves.
     Loop,
+    /// It leads out of the mesh, where this workload may not go.
+    Egress,
+    /// It came from outside the mesh to a service that wants none of that.
+    Unmeshed,
 }
 
 /// The values of the metric label `error_type`.
@@ -43,7 +47,7 @@ pub(crate) enum ErrorType {
 
 impl Flag {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::None,
         Self::UpstreamConnect,
         Self::NoEndpoint,
@@ -58,6 +62,8 @@ impl Flag {
         Self::Draining,
         Self::Panic,
         Self::Loop,
+        Self::Egress,
+        Self::Unmeshed,
     ];
 
     /// Envoy's short code, or a word of ours where Envoy has none; empty for `None`.
@@ -77,6 +83,8 @@ impl Flag {
             Self::Draining => "DR",
             Self::Panic => "PANIC",
             Self::Loop => "LOOP",
+            Self::Egress => "EGRESS",
+            Self::Unmeshed => "UNMESHED",
         }
     }
 
@@ -97,6 +105,8 @@ impl Flag {
             Self::Draining => "meshd is stopping",
             Self::Panic => "a fault inside meshd",
             Self::Loop => "the request came back to meshd through meshd",
+            Self::Egress => "the workload may not go there",
+            Self::Unmeshed => "the client is not in the mesh",
         }
     }
 
@@ -110,7 +120,11 @@ impl Flag {
             Self::UpstreamClosed | Self::UpstreamProtocol | Self::DownstreamClosed => {
                 ErrorType::Reset
             }
-            Self::DownstreamProtocol | Self::Draining | Self::Loop => ErrorType::Denied,
+            Self::DownstreamProtocol
+            | Self::Draining
+            | Self::Loop
+            | Self::Egress
+            | Self::Unmeshed => ErrorType::Denied,
             Self::Overload => ErrorType::RateLimited,
             Self::Panic => ErrorType::Panic,
         })

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::model::{
-    Compat, Declared, Health, HealthCheck, Place, ServiceName, Transport, Workload,
+    Compat, Declared, Forward, Health, HealthCheck, InboundPolicy, Place, ServiceName, Transport,
+    Workload,
 };
 
 /// Everything a decision needs, at one moment.
@@ -64,10 +65,6 @@ pub(crate) struct Instance {
 pub(crate) struct Inbound {
     /// Index into `Snapshot::endpoints`: who serves the port.
     pub(crate) endpoint: usize,
-    /// Clients outside the mesh are refused, not only counted.
-    pub(crate) strict: bool,
-    /// The application sees the client's own address.
-    pub(crate) preserve_client: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +83,8 @@ pub(crate) struct Service {
     pub(crate) vip4: std::net::Ipv4Addr,
     pub(crate) vip6: std::net::Ipv6Addr,
     pub(crate) compat: Compat,
+    pub(crate) forward: Forward,
+    pub(crate) inbound: InboundPolicy,
     pub(crate) ports: Vec<Port>,
     /// Index 0 is "any subset"; then one per subset, sorted by name.
     pub(crate) subsets: Vec<Subset>,
@@ -144,6 +143,9 @@ pub(crate) struct EndpointLive {
     pub(crate) in_flight: AtomicU32,
     /// Set once it left the snapshot: pools drop its idle connections.
     pub(crate) gone: std::sync::atomic::AtomicBool,
+    /// What comes to its port is taken to meshd: meshd itself reaches it from an address of its
+    /// own, which passes.
+    pub(crate) intercepted: std::sync::atomic::AtomicBool,
 }
 
 impl EndpointLive {

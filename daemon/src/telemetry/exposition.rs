@@ -195,7 +195,7 @@ impl View<'_> {
             of(true).map(|(&(service, _), &count)| (vec![("service", self.name(service))], count));
         out.counter(
             "mesh_connections_unmeshed_total",
-            "Connections refused because the caller is not in the mesh.",
+            "Connections and sessions from outside the mesh to a port of the service, refused or not.",
             unmeshed,
         );
         let refused = of(false).map(|(&(service, why), &count)| {

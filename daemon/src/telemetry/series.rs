@@ -63,17 +63,19 @@ impl Limit {
 pub(crate) enum Refusal {
     /// Nobody captured it: someone connected to our port directly.
     Uncaptured,
-    /// From a process outside the mesh, to a service that wants only meshed callers.
+    /// From outside the mesh to a port of the service; carried where that is allowed.
     Unmeshed,
     /// The service has no such port.
     UndeclaredPort,
     /// No descriptors or too many connections.
     Overload,
+    /// It leads out of the mesh, where the workload may not go.
+    Egress,
 }
 
 impl Refusal {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Uncaptured, Self::Unmeshed, Self::UndeclaredPort, Self::Overload];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Uncaptured, Self::Unmeshed, Self::UndeclaredPort, Self::Overload, Self::Egress];
 
     pub(crate) const fn label(self) -> &'static str {
         match self {
@@ -81,6 +83,7 @@ impl Refusal {
             Self::Unmeshed => "unmeshed",
             Self::UndeclaredPort => "undeclared_port",
             Self::Overload => "overload",
+            Self::Egress => "egress",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::{Compat, ServiceName, Transport};
+use crate::model::{Compat, Forward, InboundPolicy, ServiceName, Transport};
 use crate::record::{Flag, Kind, Method, Pick, Protocol, Reason, Record, Source, Steps};
 use crate::state::{Endpoint, Interner, Service, Snapshot, Subset};
 
@@ -17,6 +17,8 @@ pub(crate) fn snapshot(names: &Interner) -> Snapshot {
         vip4: Ipv4Addr::new(240, 0, 0, 7),
         vip6: Ipv6Addr::LOCALHOST,
         compat: Compat::Strict,
+        forward: Forward::Proxy,
+        inbound: InboundPolicy::default(),
         ports: Vec::new(),
         subsets: vec![subset(0, "", 0), subset(names.id("v1"), "v1", 1)],
     };

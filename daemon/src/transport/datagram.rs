@@ -7,11 +7,17 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBufForce;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::source::bind_own;
+
 /// Answers that wait while the worker is busy; the default holds some hundred small ones.
 const BUFFER: usize = 2 << 20;
 
-/// A socket connected to `upstream`: the kernel tells it when nobody listens there.
-pub(crate) fn connect_datagram(upstream: SocketAddr, mark: u32) -> io::Result<UdpSocket> {
+/// A socket connected to `upstream`, from an address of meshd's own where its port is `intercepted`: the kernel tells it when nobody listens there.
+pub(crate) fn connect_datagram(
+    upstream: SocketAddr,
+    mark: u32,
+    intercepted: bool,
+) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(upstream), Type::DGRAM, Some(Protocol::UDP))?;
     if mark != 0 {
         socket.set_mark(mark)?;
@@ -19,6 +25,9 @@ pub(crate) fn connect_datagram(upstream: SocketAddr, mark: u32) -> io::Result<Ud
     if setsockopt(&socket, RcvBufForce, &BUFFER).is_err() {
         // As far as the host's limit lets an ordinary user go.
         socket.set_recv_buffer_size(BUFFER).ok();
+    }
+    if intercepted {
+        bind_own(&socket, upstream)?;
     }
     socket.set_nonblocking(true)?;
     socket.connect(&upstream.into())?;

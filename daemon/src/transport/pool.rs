@@ -100,7 +100,8 @@ impl Pool {
     ) -> Result<Connection, ConnectError> {
         let address = endpoint.address;
         let after = limit.map_or(self.connect_timeout, |limit| limit.min(self.connect_timeout));
-        let socket = tokio::time::timeout(after, Socket::connect(address, self.mark))
+        let intercepted = endpoint.live.intercepted.load(Relaxed);
+        let socket = tokio::time::timeout(after, Socket::connect(address, self.mark, intercepted))
             .await
             .map_err(|_elapsed| ConnectError::Timeout { address, after })?
             .map_err(|source| ConnectError::Refused { address, source })?;

@@ -14,6 +14,8 @@ use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::source::bind_own;
+
 /// The machine's default may be a congestion control made for long distances, which runs loopback
 /// at a fifth of its speed.
 const LOOPBACK_CONGESTION: &str = "reno";
@@ -34,13 +36,21 @@ impl Socket {
         Ok(Self { io: register(stream)? })
     }
 
-    /// Connects to `upstream`. Dropping the future closes the socket.
-    pub(crate) async fn connect(upstream: SocketAddr, mark: u32) -> io::Result<Self> {
+    /// Connects to `upstream`, from an address of meshd's own where its port is `intercepted`.
+    /// Dropping the future closes the socket.
+    pub(crate) async fn connect(
+        upstream: SocketAddr,
+        mark: u32,
+        intercepted: bool,
+    ) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(upstream), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if mark != 0 {
             socket.set_mark(mark)?;
+        }
+        if intercepted {
+            bind_own(&socket, upstream)?;
         }
         prepare(&socket)?;
         socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;

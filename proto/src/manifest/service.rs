@@ -23,6 +23,10 @@ pub struct ServiceSpec {
     pub health: Option<HealthCheck>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub compat: Compat,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub forward: Forward,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub inbound: Inbound,
     /// Subsets chosen by endpoints' labels, beside those that endpoints name themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subsets: Vec<SubsetSelector>,
@@ -76,6 +80,35 @@ pub enum Compat {
     #[default]
     Strict,
     Lenient,
+}
+
+/// How connections to the service get to an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Forward {
+    #[default]
+    Proxy,
+    /// Straight: the endpoint is picked when the application connects.
+    Connect,
+}
+
+/// What becomes of traffic that arrives at ports of endpoints whose processes are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbound {
+    /// Clients outside the mesh; `None`: as the whole mesh does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmeshed: Option<Unmeshed>,
+    /// The application sees the client's own address.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub preserve_client: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unmeshed {
+    Allow,
+    Refuse,
 }
 
 /// Every endpoint that carries all of `labels` belongs to the subset.

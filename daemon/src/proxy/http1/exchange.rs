@@ -212,6 +212,9 @@ impl<'w> Exchange<'w> {
         let Some((pinned, destination)) = self.captured.destination(self.worker) else {
             return Err(Refusal::no_endpoint());
         };
+        if !self.captured.allows_host(head.host) {
+            return Err(Refusal::outside());
+        }
         let record = &mut self.journal.record;
         record.generation = pinned.generation;
         let service = pinned.services.get(destination.service);

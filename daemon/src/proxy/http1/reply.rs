@@ -57,6 +57,11 @@ impl Refusal {
         Self::new(404, &codes::NO_ROUTE, Flag::NoRoute, "no rule of the route matches")
     }
 
+    pub(super) const fn outside() -> Self {
+        let why = "the workload may not reach this host outside the mesh";
+        Self::new(403, &codes::EGRESS_REFUSED, Flag::Egress, why)
+    }
+
     pub(super) const fn no_endpoint() -> Self {
         let why = "the service has no endpoint to send to";
         Self::new(503, &codes::NO_ENDPOINT, Flag::NoEndpoint, why)
@@ -94,6 +99,7 @@ impl Refusal {
     pub(super) fn write(&self, out: &mut Vec<u8>, reply: &Reply<'_>) {
         let phrase = match self.status {
             400 => "Bad Request",
+            403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
             408 => "Request Timeout",

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
 use super::batch::{Batch, Flow};
-use crate::capture::{GateId, Raw};
+use crate::capture::Raw;
 use crate::transport::watch;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Door {
-    pub(super) gate: GateId,
     pub(super) sockets: Vec<AsyncFd<UdpSocket>>,
     raw: Arc<Raw>,
     /// What arrived at our own port was sent to a fake address, which is as good as ours.
@@ -33,10 +32,10 @@ pub(super) enum Way {
 
 impl Door {
     /// Registers the sockets with the worker's runtime; all have the same port.
-    pub(super) fn open(gate: GateId, sockets: Vec<UdpSocket>, raw: Arc<Raw>) -> io::Result<Self> {
+    pub(super) fn open(sockets: Vec<UdpSocket>, raw: Arc<Raw>) -> io::Result<Self> {
         let port = sockets.first().map(UdpSocket::local_addr).transpose()?;
         let sockets = sockets.into_iter().map(watch).collect::<io::Result<_>>()?;
-        Ok(Self { gate, sockets, raw, port: port.map_or(0, |address| address.port()) })
+        Ok(Self { sockets, raw, port: port.map_or(0, |address| address.port()) })
     }
 
     /// How answers get to the client of `flow`, which came in at socket `number`.

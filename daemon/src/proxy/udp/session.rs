@@ -8,15 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::admit::Route;
 use super::batch::{Batch, Flow};
 use super::door::Way;
-use crate::model::Place;
 use crate::proxy::choice;
 use crate::proxy::journal::Journal;
 use crate::proxy::listener::is_exhausted;
 use crate::proxy::worker::{Pinned, Worker};
 use crate::record::{Flag, Pick, Record};
-use crate::state::{Endpoint, EndpointLive};
+use crate::state::{Destination, Endpoint, EndpointLive};
 use crate::telemetry::{Datagrams, EndpointSeries, Open, Series};
 use crate::transport::connect_datagram;
 
@@ -35,6 +35,7 @@ pub(super) struct Session<'w> {
     pub(super) way: Way,
     /// What the record of each endpoint's part begins with.
     record: Record,
+    route: Route,
     journal: Journal<'w>,
     upstream: Option<Upstream>,
     /// Ids of endpoints that refused since the last answer.
@@ -74,7 +75,13 @@ pub(super) enum ConnectFailure {
 
 impl<'w> Session<'w> {
     /// A session that no endpoint carries yet.
-    pub(super) fn new(worker: &'w Worker, flow: Flow, way: Way, record: Record, now: u64) -> Self {
+    pub(super) fn new(
+        worker: &'w Worker,
+        flow: Flow,
+        way: Way,
+        (record, route): (Record, Route),
+        now: u64,
+    ) -> Self {
         let series = worker.shard.series(record.service, 0, record.source.service);
         Self {
             worker,
@@ -82,6 +89,7 @@ impl<'w> Session<'w> {
             way,
             record,
             journal: Journal::begin(worker, record, now),
+            route,
             upstream: None,
             refused: Vec::new(),
             unanswered: None,
@@ -103,7 +111,8 @@ impl<'w> Session<'w> {
         self.retry <= now
             && self.upstream.as_ref().is_none_or(|upstream| {
                 let Upstream { live, was_ready, .. } = upstream;
-                live.gone.load(Relaxed) || (*was_ready && !live.is_ready())
+                let gone = live.gone.load(Relaxed) && !matches!(self.route, Route::Outside(_));
+                gone || (*was_ready && !live.is_ready())
             })
     }
 
@@ -116,7 +125,12 @@ impl<'w> Session<'w> {
     /// left with a record of its own; it stays when there is no other.
     pub(super) fn connect(&mut self, now: u64) -> Result<(), ConnectFailure> {
         let worker = self.worker;
-        let pinned = worker.snapshot();
+        if let Route::Refused(why) = self.route {
+            self.retry = u64::MAX;
+            self.journal.flag(why);
+            return Err(ConnectFailure::Unreachable);
+        }
+        let pinned = self.route.snapshot(worker);
         let mut next = self.upstream.as_ref().map(|_| {
             self.record.steps.capture = 0;
             Journal::begin(worker, self.record, now).tentative()
@@ -125,13 +139,15 @@ impl<'w> Session<'w> {
         journal.record.generation = pinned.generation;
         let mut reached = None;
         for _ in 0..MAX_TRIES {
-            let Some((index, pick)) = pick(worker, &pinned, &self.record, &self.refused) else {
+            let Some(destination) = self.route.destination(&pinned, &self.record) else { break };
+            let Some((index, pick)) = pick(worker, &pinned, destination, &self.refused) else {
                 break;
             };
             let Some(endpoint) = pinned.endpoints.get(index) else { break };
             journal.picked(&pinned, index, pick);
             journal.record.tries = journal.record.tries.saturating_add(1);
-            match connect_datagram(endpoint.address, worker.config.mark) {
+            let intercepted = endpoint.live.intercepted.load(Relaxed);
+            match connect_datagram(endpoint.address, worker.config.mark, intercepted) {
                 Ok(socket) => {
                     let service =
                         worker.shard.series(pick.service, pick.subset, self.record.source.service);
@@ -288,14 +304,13 @@ impl Upstream {
     }
 }
 
-/// The next endpoint for what `record` wanted, none of `refused`.
+/// The next endpoint for `destination`, none of `refused`.
 fn pick(
     worker: &Worker,
     pinned: &Pinned,
-    record: &Record,
+    destination: Destination,
     refused: &[u32],
 ) -> Option<(usize, Pick)> {
-    let destination = pinned.destinations.get(&Place::udp(record.destination))?;
     let position = |id: &u32| pinned.endpoints.iter().position(|endpoint| endpoint.id == *id);
     let failed: Vec<usize> = refused.iter().filter_map(position).collect();
     let service = pinned.services.get(destination.service)?;

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use mesh_proto::manifest::{self, BackendRef, Object, ParentRef, SubsetSelector};
 
 use super::Inputs;
-use crate::model::{Compat, Declared, Health, HealthCheck, Probe, ServiceName};
+use crate::model::{
+    Compat, Declared, Forward, Health, HealthCheck, InboundPolicy, Probe, ServiceName,
+};
 use crate::registry::Claim;
 
 /// One service as declared, before it has numbers.
@@ -17,6 +19,8 @@ pub(super) struct Gathered<'a> {
     /// By a manifest or a claim; `false` when only a route names it.
     pub(super) declared: bool,
     pub(super) compat: Compat,
+    pub(super) forward: Forward,
+    pub(super) inbound: InboundPolicy,
     /// Sorted by number.
     pub(super) ports: BTreeMap<u16, Declared>,
     /// For endpoints that do not bring their own.
@@ -80,6 +84,8 @@ impl<'a> All<'a> {
             name: name.clone(),
             declared: false,
             compat: Compat::Strict,
+            forward: Forward::Proxy,
+            inbound: InboundPolicy::default(),
             ports: BTreeMap::new(),
             check: None,
             selectors: &[],
@@ -94,6 +100,11 @@ impl<'a> All<'a> {
         let gathered = self.entry(&name);
         gathered.declared = true;
         gathered.compat = compat(spec.compat);
+        gathered.forward = forward(spec.forward);
+        gathered.inbound = InboundPolicy {
+            refuse_unmeshed: spec.inbound.unmeshed.map(|said| said == manifest::Unmeshed::Refuse),
+            preserve_client: spec.inbound.preserve_client,
+        };
         gathered.selectors = &spec.subsets;
         gathered.ports.extend(spec.ports.iter().map(|port| (port.port, protocol(port.protocol))));
         gathered.check = spec.health.as_ref().map(check);
@@ -161,6 +172,13 @@ fn protocol(protocol: manifest::Protocol) -> Declared {
         manifest::Protocol::Http => Declared::Http,
         manifest::Protocol::Grpc => Declared::Grpc,
         manifest::Protocol::Udp => Declared::Udp,
+    }
+}
+
+fn forward(forward: manifest::Forward) -> Forward {
+    match forward {
+        manifest::Forward::Proxy => Forward::Proxy,
+        manifest::Forward::Connect => Forward::Connect,
     }
 }
 

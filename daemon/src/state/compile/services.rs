@@ -71,6 +71,8 @@ impl<'a> Builder<'a> {
             vip4,
             vip6,
             compat: self.gathered.compat,
+            forward: self.gathered.forward,
+            inbound: self.gathered.inbound,
             ports: self.ports(),
             subsets,
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::error::Problem;
-use super::super::{Endpoint, HealthCheck, Service, ServiceSpec};
+use super::super::{Endpoint, Forward, HealthCheck, Protocol, Service, ServiceSpec};
 use super::repeated;
 use crate::codes;
 
@@ -19,6 +19,7 @@ pub(super) fn problems(service: &Service) -> Vec<Problem> {
         problems.push(Problem::new(path, codes::INVALID_VALUE, message).hint("name a label"));
     }
     problems.extend(spec.health.as_ref().into_iter().flat_map(health));
+    problems.extend(forward(spec));
     let listens = spec.endpoints.iter().map(|e| (e.node.as_deref(), e.address, e.port));
     let endpoint = |at| format!("spec.endpoints[{at}]");
     problems.extend(repeated(listens, endpoint, "this endpoint"));
@@ -27,6 +28,18 @@ pub(super) fn problems(service: &Service) -> Vec<Problem> {
         problems.extend(service_port(spec, one, &endpoint(at)));
     }
     problems
+}
+
+/// Nobody looks at the bytes of a direct connection.
+fn forward(spec: &ServiceSpec) -> Option<Problem> {
+    let is_plain = |protocol| matches!(protocol, Protocol::Tcp | Protocol::Udp);
+    let all_plain = !spec.ports.is_empty() && spec.ports.iter().all(|port| is_plain(port.protocol));
+    if spec.forward == Forward::Proxy || all_plain {
+        return None;
+    }
+    let message = "\"connect\" needs ports whose protocol is tcp or udp".to_owned();
+    let problem = Problem::new("spec.forward".to_owned(), codes::INVALID_VALUE, message);
+    Some(problem.hint("declare the ports, or leave `forward` out: only meshd reads HTTP"))
 }
 
 fn address(endpoint: &Endpoint, path: &str) -> Option<Problem> {

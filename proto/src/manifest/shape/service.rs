@@ -40,11 +40,39 @@ static SPEC: Shape = Shape {
             "What happens to HTTP that is wrong but harmless: `strict` (the default) refuses it, `lenient` repairs it.",
         ),
         optional(
+            "forward",
+            Word(&["proxy", "connect"]),
+            "`proxy` (the default): meshd carries every connection. `connect`: the endpoint is picked when the \
+             application connects, and the connection is direct; for ports whose protocol is `tcp` or `udp`.",
+        ),
+        optional(
+            "inbound",
+            Object(&INBOUND),
+            "What arrives at the ports of endpoints registered with a process, unit or container.",
+        ),
+        optional(
             "subsets",
             List(&Object(&SUBSET), 256),
             "Subsets chosen by labels, beside those that endpoints name.",
         ),
         optional("endpoints", List(&Object(&ENDPOINT), 100_000), "Addresses that serve."),
+    ],
+};
+
+static INBOUND: Shape = Shape {
+    name: "inbound",
+    doc: "Clients that come to an endpoint's own port.",
+    fields: &[
+        optional(
+            "unmeshed",
+            Word(&["allow", "refuse"]),
+            "Clients outside the mesh; without it as the setting `mtls.mode` says: `permissive` allows, `strict` refuses.",
+        ),
+        optional(
+            "preserveClient",
+            True,
+            "`true`: the application sees the client's own address instead of 127.0.0.6.",
+        ),
     ],
 };
 

@@ -158,6 +158,8 @@ fn service(id: u16, namespace: &str, name: &str) -> Service {
         vip4,
         vip6,
         compat: Compat::Strict,
+        forward: Default::default(),
+        inbound: Default::default(),
         ports: vec![port(80, Declared::Http), port(5353, Declared::Udp)],
         subsets: Vec::new(),
     }

@@ -1,0 +1,96 @@
+//! What comes in at the port of a service of this node, from wherever: seen, counted, carried to
+//! the application, or refused.
+
+use std::net::{SocketAddr, TcpStream};
+
+use super::outbound::{Captured, Path, refused};
+use super::worker::{Pinned, Worker};
+use crate::model::Place;
+use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps};
+use crate::state::{Destination, Snapshot, Target};
+use crate::telemetry::Refusal;
+use crate::transport::Socket;
+
+/// The endpoint whose port `place` is.
+pub(super) fn destination(snapshot: &Snapshot, place: Place) -> Option<Destination> {
+    let inbound = snapshot.inbound.get(&(place.transport, place.address.port()))?;
+    let endpoint = snapshot.endpoints.get(inbound.endpoint)?;
+    let target = Target::Endpoint(inbound.endpoint);
+    Some(Destination { service: endpoint.service, port: endpoint.port, target })
+}
+
+/// Finds out whose port it is. A client that may not come is refused at once.
+pub(super) fn admit(
+    worker: &Worker,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<(Captured, Socket)> {
+    let local = stream.local_addr().ok()?;
+    let (local, peer) = (canonical(local), canonical(peer));
+    let socket = Socket::accepted(stream).ok()?;
+    match enter(worker, Place::tcp(local), peer) {
+        Ok((record, known)) => Some((Captured::new(worker, record, known, Path::Inbound), socket)),
+        Err(record) => {
+            socket.reset_on_close();
+            if let Some(record) = record {
+                refused(worker, record, Flag::Unmeshed);
+            }
+            None
+        }
+    }
+}
+
+/// The beginning of its records, and where it goes. What may not come is counted; `Err` has the
+/// record of what came to a service that refuses it.
+pub(super) fn enter(
+    worker: &Worker,
+    place: Place,
+    client: SocketAddr,
+) -> Result<(Record, (Pinned, Destination)), Option<Record>> {
+    let pinned = worker.snapshot();
+    let destination = destination(&pinned, place);
+    let service = destination.and_then(|to| Some((to, pinned.services.get(to.service)?)));
+    let Some((destination, service)) = service else {
+        worker.shard.refused(0, Refusal::Uncaptured);
+        return Err(None);
+    };
+    let record = record(place, client, service.id, pinned.generation);
+    // Whoever is in the mesh is captured where it calls, and comes another way.
+    worker.shard.refused(service.id, Refusal::Unmeshed);
+    if service.inbound.refuse_unmeshed.unwrap_or(worker.strict) {
+        return Err(Some(record));
+    }
+    Ok((record, (pinned, destination)))
+}
+
+fn record(place: Place, client: SocketAddr, service: u32, generation: u64) -> Record {
+    let nobody =
+        Source { address: client, service: 0, run: [0; 16], pid: 0, uid: 0, process: [0; 16] };
+    Record {
+        kind: Kind::Tcp,
+        protocol: Protocol::Tcp,
+        method: Method::None,
+        start: 0,
+        trace: 0,
+        span: 0,
+        request_id: 0,
+        source: nobody,
+        destination: place.address,
+        service,
+        route: 0,
+        rule: 0,
+        rules: 0,
+        pick: None,
+        status: 0,
+        flag: Flag::None,
+        tries: 0,
+        sent: 0,
+        received: 0,
+        steps: Steps::default(),
+        generation,
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
