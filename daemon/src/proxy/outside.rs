@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::worker::{Pinned, Worker};
 use crate::capture::Origin;
@@ -107,8 +107,9 @@ thread_local! {
 pub(super) fn alone(place: Place, generation: u64) -> (Pinned, Destination) {
     let destination = Destination { service: 0, port: 0, target: Target::Endpoint(0) };
     let live = LIVE.with(|live| {
-        let gone = || EndpointLive { gone: AtomicBool::new(true), ..EndpointLive::default() };
-        Arc::clone(live.get_or_init(|| Arc::new(gone())))
+        let live = live.get_or_init(Arc::<EndpointLive>::default);
+        live.gone.store(true, Relaxed);
+        Arc::clone(live)
     });
     let endpoint = Endpoint {
         id: Interner::NONE,
