@@ -126,8 +126,11 @@ pub(crate) fn write_header(datagram: &mut [u8], from: SocketAddr, to: SocketAddr
     if let Some(place) = datagram.get_mut(..HEADER) {
         place.copy_from_slice(&head.to_be_bytes());
     }
-    // The kernel fills in that of IPv6.
-    if let (IpAddr::V4(source), IpAddr::V4(target)) = (from.ip(), to.ip()) {
+    // The kernel fills in that of IPv6. A program of a host without addresses has none to be
+    // written to; which one the packet gets is the kernel's, so it goes without a checksum.
+    if let (IpAddr::V4(source), IpAddr::V4(target)) = (from.ip(), to.ip())
+        && !target.is_unspecified()
+    {
         let pseudo = sum(&source.octets()) + sum(&target.octets()) + UDP + datagram.len() as u64;
         let checksum = fold(pseudo + sum(datagram)).to_be_bytes();
         if let Some(place) = datagram.get_mut(CHECKSUM_AT..HEADER) {
