@@ -24,7 +24,7 @@ pub(super) fn inbound(
         let Some((index, _)) = endpoints.iter().enumerate().find(|at| serves(&at)) else {
             continue;
         };
-        let inbound = Inbound { endpoint: index, strict: false, preserve_client: false };
+        let inbound = Inbound { endpoint: index };
         ports.insert((claim.protocol.transport(), claim.address.port()), inbound);
     }
     ports
