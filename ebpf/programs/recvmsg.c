@@ -18,9 +18,7 @@ INLINE struct mesh_address *unmask(struct bpf_sock_addr *ctx, const struct mesh_
 	struct mesh_address *asked = asked_for(ctx, peer);
 	if (asked)
 		return asked;
-	__u64 cookie = netns_cookie(ctx);
-	struct mesh_netns *netns = map_lookup(&NETNS, &cookie);
-	if (netns && scope_of(settings, netns, cookie))
+	if (netns_cookie(ctx) == settings->netns && scope_of(settings))
 		hear(ctx, peer);
 	return 0;
 }

@@ -35,16 +35,16 @@ INLINE void unpace(struct bpf_sock_addr *ctx)
 }
 
 INLINE void choose_source(struct route *route, const struct mesh_address *wanted,
-			  const struct mesh_netns *netns, const struct mesh_destination *found)
+			  const struct mesh_config *config, const struct mesh_destination *found)
 {
 	if (route->verdict == TO_PROXY && found)
 		__builtin_memcpy(route->source, found->source, sizeof(route->source));
 	else if (is_loopback(wanted))
 		return;
 	else if (wanted->family == AF_INET)
-		route->source[0] = netns->source4;
+		route->source[0] = config->source4;
 	else
-		__builtin_memcpy(route->source, netns->source6, sizeof(route->source));
+		__builtin_memcpy(route->source, config->source6, sizeof(route->source));
 }
 
 /* Any ready endpoint of a virtual address; REFUSE where there is none. */
@@ -108,12 +108,10 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 		return;
 	if (wanted->protocol != IPPROTO_TCP && wanted->protocol != IPPROTO_UDP)
 		return;
-	__u64 cookie = netns_cookie(ctx);
-	struct mesh_netns *netns = map_lookup(&NETNS, &cookie);
-	if (!netns)
+	if (netns_cookie(ctx) != settings->netns)
 		return;
 	name_loopback(wanted);
-	struct mesh_scope *scope = scope_of(settings, netns, cookie);
+	struct mesh_scope *scope = scope_of(settings);
 	route->verdict = screen(ctx, call, settings, scope, wanted);
 	if (route->verdict != TO_PROXY || !scope)
 		return;
@@ -133,7 +131,7 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 		int datagram = wanted->protocol == IPPROTO_UDP;
 		__u64 number = datagram ? note_flow(wanted, scope->workload)
 					 : note_connect(wanted, scope->workload);
-		choose_source(route, wanted, netns, found);
+		choose_source(route, wanted, settings, found);
 		choose_fake(route, settings, wanted, number);
 		if (!number)
 			route->verdict = REFUSE;

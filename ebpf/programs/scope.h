@@ -9,8 +9,7 @@ INLINE struct mesh_scope *scope_at(__u32 kind, __u64 id)
 }
 
 /* The deepest cgroup that is a scope, else the network namespace, the user, the host. 0 = none. */
-INLINE struct mesh_scope *scope_of(const struct mesh_config *config, const struct mesh_netns *netns,
-				   __u64 cookie)
+INLINE struct mesh_scope *scope_of(const struct mesh_config *config)
 {
 	struct mesh_scope *found = 0;
 #pragma clang loop unroll(disable)
@@ -26,10 +25,10 @@ INLINE struct mesh_scope *scope_of(const struct mesh_config *config, const struc
 			break;
 	}
 	if (!found && config->flags & SCOPES_BY_NETNS)
-		found = scope_at(OF_NETNS, cookie);
-	if (!found && netns->own && config->flags & SCOPES_BY_UID)
+		found = scope_at(OF_NETNS, config->netns);
+	if (!found && config->flags & SCOPES_BY_UID)
 		found = scope_at(OF_UID, (__u32)current_uid_gid());
-	if (!found && netns->own && config->flags & SCOPE_HOST)
+	if (!found && config->flags & SCOPE_HOST)
 		found = scope_at(OF_HOST, 0);
 	return found && !found->excluded ? found : 0;
 }

@@ -25,7 +25,7 @@ struct mesh_address {
 };
 
 enum mesh_flag {
-	/* Some scope is a user's, a network namespace's, the host's. */
+	/* Some scope is a user's, the network namespace, the host. */
 	SCOPES_BY_UID = 1,
 	SCOPES_BY_NETNS = 2,
 	SCOPE_HOST = 4,
@@ -38,6 +38,8 @@ enum mesh_flag {
 };
 
 struct mesh_config {
+	/* Cookie of the network namespace with our listeners; processes elsewhere are left alone. */
+	__u64 netns;
 	__u32 mark_own;
 	__u32 mark_mask;
 	__u32 vip4;
@@ -45,6 +47,9 @@ struct mesh_config {
 	/* A /64. */
 	__u32 vip6[2];
 	__u32 flags;
+	/* The host's own addresses, what an application sees as its source; 0 = it has none. */
+	__u32 source4;
+	__u32 source6[4];
 	/* Host order. */
 	__u16 tcp_port;
 	__u16 udp_port;
@@ -52,15 +57,6 @@ struct mesh_config {
 	__u16 unused;
 	/* Depths below the cgroup root at which there are scopes, deepest first; 0 ends the list. */
 	__u8 levels[LEVELS];
-};
-
-/* A network namespace whose loopback has our listeners; processes elsewhere are left alone. */
-struct mesh_netns {
-	/* Its own addresses, what an application there sees as its source; 0 = it has none. */
-	__u32 source4;
-	__u32 source6[4];
-	/* It is meshd's: users and the host as scopes count in it. */
-	__u32 own;
 };
 
 enum mesh_scope_kind { OF_CGROUP, OF_NETNS, OF_UID, OF_HOST };
@@ -161,8 +157,7 @@ enum mesh_counter {
 };
 
 _Static_assert(sizeof(struct mesh_address) == 20, "mesh_address");
-_Static_assert(sizeof(struct mesh_config) == 52, "mesh_config");
-_Static_assert(sizeof(struct mesh_netns) == 24, "mesh_netns");
+_Static_assert(sizeof(struct mesh_config) == 80, "mesh_config");
 _Static_assert(sizeof(struct mesh_scope_key) == 16, "mesh_scope_key");
 _Static_assert(sizeof(struct mesh_scope) == 16, "mesh_scope");
 _Static_assert(sizeof(struct mesh_destination) == 20, "mesh_destination");

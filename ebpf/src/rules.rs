@@ -3,18 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{Array, MapData, MapError};
 
 use crate::maps::destinations::Destinations;
 use crate::maps::exclusions::Exclusions;
 use crate::maps::scopes::Scopes;
 use crate::maps::take;
-use crate::shared::{RawConfig, RawNetns, flags, words};
+use crate::shared::{RawConfig, flags, words};
 use crate::{Destination, Excluded, LoadError, Rule, Scope, Transport};
 
 /// What never changes while meshd runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
+    /// Cookie of the network namespace with the listeners (`SO_NETNS_COOKIE`).
+    pub netns: u64,
     pub mark_own: u32,
     pub mark_mask: u32,
     pub vip4: (Ipv4Addr, u8),
@@ -34,7 +36,8 @@ pub struct Rules {
     /// What is in the map.
     written: Option<RawConfig>,
     settings: Settings,
-    netns: HashMap<MapData, u64, RawNetns>,
+    /// What applications see as their source; unspecified = there is none.
+    sources: (Ipv4Addr, Ipv6Addr),
     scopes: Scopes,
     destinations: Destinations,
     exclusions: Exclusions,
@@ -46,7 +49,7 @@ impl Rules {
             map: take(ebpf, "CONFIG")?,
             written: None,
             settings,
-            netns: take(ebpf, "NETNS")?,
+            sources: (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
             scopes: Scopes::take(ebpf)?,
             destinations: Destinations::take(ebpf)?,
             exclusions: Exclusions::take(ebpf)?,
@@ -55,21 +58,13 @@ impl Rules {
         Ok(rules)
     }
 
-    /// Captures in the network namespace with this cookie, where meshd listens; applications see
-    /// the addresses as their source (unspecified: the namespace has none). `own`: users and the
-    /// host as scopes mean this one.
+    /// The addresses applications see as their own; unspecified: the host has none.
     ///
     /// # Errors
-    /// The map is full.
-    pub fn set_netns(
-        &mut self,
-        cookie: u64,
-        (source4, source6): (Ipv4Addr, Ipv6Addr),
-        own: bool,
-    ) -> Result<(), MapError> {
-        let [source4, ..] = words(source4.into());
-        let raw = RawNetns { source4, source6: words(source6.into()), own: own.into() };
-        self.netns.insert(cookie, raw, 0)
+    /// The kernel refused.
+    pub fn set_sources(&mut self, sources: (Ipv4Addr, Ipv6Addr)) -> Result<(), MapError> {
+        self.sources = sources;
+        self.write()
     }
 
     /// In force for every call that starts after it returned.
@@ -151,7 +146,9 @@ impl Rules {
         let vip4_mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
         let shape = self.scopes.shape();
         let when = |set: bool, flag| if set { flag } else { 0 };
+        let [source4, ..] = words(self.sources.0.into());
         RawConfig {
+            netns: self.settings.netns,
             mark_own,
             mark_mask,
             vip4: vip4.to_bits().to_be(),
@@ -161,6 +158,8 @@ impl Rules {
                 | self.exclusions.flags()
                 | when(fail_closed, flags::FAIL_CLOSED)
                 | when(strict, flags::STRICT),
+            source4,
+            source6: words(self.sources.1.into()),
             tcp_port,
             udp_port,
             dns_port,

@@ -48,25 +48,20 @@ pub(crate) struct Address {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawConfig {
+    pub(crate) netns: u64,
     pub(crate) mark_own: u32,
     pub(crate) mark_mask: u32,
     pub(crate) vip4: u32,
     pub(crate) vip4_mask: u32,
     pub(crate) vip6: [u32; 2],
     pub(crate) flags: u32,
+    pub(crate) source4: u32,
+    pub(crate) source6: [u32; 4],
     pub(crate) tcp_port: u16,
     pub(crate) udp_port: u16,
     pub(crate) dns_port: u16,
     pub(crate) unused: u16,
     pub(crate) levels: [u8; LEVELS],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RawNetns {
-    pub(crate) source4: u32,
-    pub(crate) source6: [u32; 4],
-    pub(crate) own: u32,
 }
 
 #[repr(C)]
@@ -129,8 +124,7 @@ pub(crate) struct RawInbound {
 
 // The header asserts the same numbers.
 const _: () = assert!(size_of::<Address>() == 20);
-const _: () = assert!(size_of::<RawConfig>() == 52);
-const _: () = assert!(size_of::<RawNetns>() == 24);
+const _: () = assert!(size_of::<RawConfig>() == 80);
 const _: () = assert!(size_of::<RawScopeKey>() == 16);
 const _: () = assert!(size_of::<RawScope>() == 16);
 const _: () = assert!(size_of::<RawDestination>() == 20);
@@ -144,8 +138,6 @@ const _: () = assert!(size_of::<RawInbound>() == 4);
 unsafe impl Pod for Address {}
 // SAFETY: as above.
 unsafe impl Pod for RawConfig {}
-// SAFETY: as above.
-unsafe impl Pod for RawNetns {}
 // SAFETY: as above.
 unsafe impl Pod for RawScopeKey {}
 // SAFETY: as above.

@@ -8,6 +8,7 @@ use crate::datagram::{Heard, Talk};
 use crate::load::{Plan, Report};
 use crate::probe::{Answer, Ask, Exchanged, Part};
 use crate::wait::until;
+use crate::watch::{Watch, Watched};
 
 /// A client process; ends when dropped.
 pub struct Probe {
@@ -78,6 +79,22 @@ impl Probe {
             Answer::Heard(heard) => heard,
             other => panic!("{talk:?}: {other:?}"),
         }
+    }
+
+    /// Calls an address over and over while the test does something else.
+    pub fn watch_meanwhile<T>(
+        &mut self,
+        plan: &Watch,
+        meanwhile: impl FnOnce() -> T,
+    ) -> (Watched, T) {
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(|| match self.ask(&Ask::Watch(plan.clone())) {
+                Answer::Watched(watched) => watched,
+                other => panic!("{plan:?}: {other:?}"),
+            });
+            let done = meanwhile();
+            (watch.join().expect("watch"), done)
+        })
     }
 
     /// Serves TCP and UDP, every byte back, until it is dropped.

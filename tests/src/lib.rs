@@ -21,6 +21,7 @@ pub mod probe;
 pub mod programs;
 pub mod schema;
 pub mod wait;
+pub mod watch;
 pub mod wire;
 pub mod world;
 

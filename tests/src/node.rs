@@ -70,6 +70,12 @@ impl Node {
         Self { netns: Netns::new("n1"), dir, cgroup, flags: all, daemon: None }
     }
 
+    /// With more flags, for those that depend on the test's folder.
+    pub fn also(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+        self
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("meshd.sock")
     }
@@ -87,10 +93,23 @@ impl Node {
 
     /// Starts the daemon and waits until it says it is ready.
     pub fn boot(&mut self) {
+        let daemon = self.daemon_command();
+        self.start_and_wait(daemon);
+    }
+
+    /// The same for a daemon that `wrapper` starts and then leaves its place to (`strace -D`).
+    pub fn boot_under(&mut self, wrapper: &[&str]) {
+        let daemon = self.daemon_command();
+        let mut command = self.netns.command(wrapper[0]);
+        command.args(&wrapper[1..]).arg(daemon.get_program()).args(daemon.get_args());
+        self.start_and_wait(command);
+    }
+
+    fn start_and_wait(&mut self, mut daemon: Command) {
         let log = File::options().create(true).append(true).open(self.log_path());
         let log = log.expect("log file");
         let out = log.try_clone().expect("one more descriptor");
-        let child = self.daemon_command().stdout(out).stderr(log).spawn().expect("start meshd");
+        let child = daemon.stdout(out).stderr(log).spawn().expect("start meshd");
         self.daemon = Some(child);
         eventually("meshd ready", START, || {
             let child = self.daemon.as_mut().expect("just started");
@@ -201,8 +220,13 @@ impl Node {
 
     /// A captured client running as `service`.
     pub fn run_as(&self, service: &str) -> Probe {
+        self.run_with(&["--as", service])
+    }
+
+    /// A captured client with these flags of `meshctl run`.
+    pub fn run_with(&self, flags: &[&str]) -> Probe {
         let mut command = self.command(program("meshctl"));
-        command.args(["run", "--as", service, "--"]).arg(program("mesh-probe"));
+        command.arg("run").args(flags).arg("--").arg(program("mesh-probe"));
         Probe::start(command)
     }
 

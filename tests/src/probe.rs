@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::datagram::{self, Heard, Talk};
 use crate::load::{self, Plan, Report};
 use crate::wait::pause;
+use crate::watch::{self, Watch, Watched};
 use crate::wire::Digest;
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -39,6 +40,7 @@ pub enum Ask {
     /// The addresses of a name, by the C library.
     Resolve(String),
     Talk(Talk),
+    Watch(Watch),
     /// Echo TCP and UDP at this address until the process ends.
     Serve(String),
     /// Open this many connections and keep them until the next `Hold`.
@@ -74,6 +76,7 @@ pub enum Answer {
     Resolved(Vec<String>),
     Held(usize),
     Heard(Heard),
+    Watched(Watched),
     Serving,
     /// What differed.
     Mixed(Vec<String>),
@@ -113,6 +116,7 @@ pub fn carry_out(ask: Ask, held: &mut Vec<TcpStream>) -> Answer {
         Ask::Mixed { address, host, from, to } => {
             crate::mixed::check(&address, &host, from, to).map(Answer::Mixed)
         }
+        Ask::Watch(plan) => Ok(Answer::Watched(watch::watch(&plan))),
         Ask::Talk(talk) => datagram::talk(&talk).map(Answer::Heard),
         Ask::Serve(address) => datagram::echo(&address).map(|()| Answer::Serving),
         Ask::Hold { address, count } => {

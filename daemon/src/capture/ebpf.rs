@@ -34,7 +34,6 @@ pub(super) struct Ebpf {
     lease: Option<Lease>,
     heartbeat: Option<Heartbeat>,
     mount: Mount,
-    netns: u64,
     /// The sources applications see, as last told to the programs.
     sources: Option<(std::net::Ipv4Addr, std::net::Ipv6Addr)>,
     shares: Shares,
@@ -49,6 +48,7 @@ impl Ebpf {
         let root = File::open(mount.root()).map_err(|error| format!("cgroup root: {error}"))?;
         mesh_ebpf::cgroup_is_free(root.as_fd())?;
         let settings = Settings {
+            netns,
             mark_own: config.mark_own,
             mark_mask: config.mark_mask,
             vip4: (config.vip4.base, config.vip4.prefix),
@@ -71,7 +71,6 @@ impl Ebpf {
             lease: Some(lease),
             heartbeat: None,
             mount,
-            netns,
             sources: None,
             shares: Shares::new(),
             config: config.clone(),
@@ -125,7 +124,7 @@ impl Ebpf {
     pub(super) fn refresh(&mut self, own: &[IpAddr]) -> Result<(), String> {
         let sources = host::main_addresses(own);
         if self.sources != Some(sources) {
-            let set = self.rules.set_netns(self.netns, sources, true);
+            let set = self.rules.set_sources(sources);
             set.map_err(|error| format!("this host's addresses: {error}"))?;
             self.sources = Some(sources);
         }
