@@ -81,20 +81,13 @@ impl Probe {
         }
     }
 
-    /// Calls an address over and over while the test does something else.
-    pub fn watch_meanwhile<T>(
-        &mut self,
-        plan: &Watch,
-        meanwhile: impl FnOnce() -> T,
-    ) -> (Watched, T) {
-        std::thread::scope(|scope| {
-            let watch = scope.spawn(|| match self.ask(&Ask::Watch(plan.clone())) {
-                Answer::Watched(watched) => watched,
-                other => panic!("{plan:?}: {other:?}"),
-            });
-            let done = meanwhile();
-            (watch.join().expect("watch"), done)
-        })
+    /// Calls an address over and over.
+    #[track_caller]
+    pub fn watch(&mut self, plan: &Watch) -> Watched {
+        match self.ask(&Ask::Watch(plan.clone())) {
+            Answer::Watched(watched) => watched,
+            other => panic!("{plan:?}: {other:?}"),
+        }
     }
 
     /// Serves TCP and UDP, every byte back, until it is dropped.

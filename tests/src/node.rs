@@ -129,6 +129,11 @@ impl Node {
         i32::try_from(child.id()).expect("a pid fits")
     }
 
+    /// It was started, and neither stopped nor killed by the test.
+    pub fn runs(&self) -> bool {
+        self.daemon.is_some()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).expect("meshd runs");
     }
