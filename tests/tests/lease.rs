@@ -36,6 +36,8 @@ fn foreign_calls_go_on(backend: &str, end: impl FnOnce(&mut Node)) {
     });
     if node.runs() {
         node.signal(Signal::SIGCONT);
+    } else {
+        node.boot();
     }
     eprintln!("{backend}: {watched:?}");
     assert!(watched.answered > 100, "{watched:?}");
