@@ -16,6 +16,4 @@ pub(crate) enum Forward {
 pub(crate) struct InboundPolicy {
     /// Whether clients outside the mesh are refused; `None`: as the whole mesh does.
     pub(crate) refuse_unmeshed: Option<bool>,
-    /// The application sees the client's own address.
-    pub(crate) preserve_client: bool,
 }

@@ -68,11 +68,6 @@ static INBOUND: Shape = Shape {
             Word(&["allow", "refuse"]),
             "Clients outside the mesh; without it as the setting `mtls.mode` says: `permissive` allows, `strict` refuses.",
         ),
-        optional(
-            "preserveClient",
-            True,
-            "`true`: the application sees the client's own address instead of 127.0.0.6.",
-        ),
     ],
 };
 
