@@ -9,6 +9,7 @@ mod forward;
 mod gates;
 mod report;
 mod tcp;
+mod told;
 mod udp;
 
 use std::collections::HashMap;

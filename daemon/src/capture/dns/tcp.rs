@@ -12,7 +12,7 @@ use tracing::debug;
 use super::answer::{Question, Verdict, consider};
 use super::report::{Asked, Outcome};
 use super::udp::{flag_of, report_forwarded};
-use super::{Shared, forward};
+use super::{Shared, forward, told};
 use crate::capture::{GateId, Origin};
 use crate::record::{Flag, Protocol};
 
@@ -78,6 +78,9 @@ async fn carry(mut stream: TcpStream, gate: GateId, shared: &Shared) -> io::Resu
             Verdict::Forward(question) => {
                 let reply = ask(&message, &question, &origin, &mut upstream, shared.mark).await;
                 let reply = reply.map_err(|error| flag_of(&error));
+                if let Ok(reply) = &reply {
+                    told::remember(shared, &asked, &question, reply);
+                }
                 report_forwarded(shared, &asked, &question, &reply);
                 reply.unwrap_or_else(|_flag| question.server_failure(&message))
             }

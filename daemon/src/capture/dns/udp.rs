@@ -17,7 +17,7 @@ use tracing::debug;
 
 use super::answer::{Question, Verdict, consider};
 use super::report::{Asked, Outcome};
-use super::{Door, Shared, forward};
+use super::{Door, Shared, forward, told};
 use crate::record::{Flag, Protocol};
 
 /// Questions are small; what is longer is none.
@@ -124,7 +124,10 @@ async fn ask(inlet: &Inlet, datagram: Datagram, question: Question, asked: Asked
     });
     let failure;
     let message = match &reply {
-        Ok(message) => message,
+        Ok(message) => {
+            told::remember(shared, &asked, &question, message);
+            message
+        }
         Err(_) => {
             failure = question.server_failure(&datagram.message);
             &failure

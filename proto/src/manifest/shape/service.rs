@@ -62,13 +62,11 @@ static SPEC: Shape = Shape {
 static INBOUND: Shape = Shape {
     name: "inbound",
     doc: "Clients that come to an endpoint's own port.",
-    fields: &[
-        optional(
-            "unmeshed",
-            Word(&["allow", "refuse"]),
-            "Clients outside the mesh; without it as the setting `mtls.mode` says: `permissive` allows, `strict` refuses.",
-        ),
-    ],
+    fields: &[optional(
+        "unmeshed",
+        Word(&["allow", "refuse"]),
+        "Clients outside the mesh; without it as the setting `mtls.mode` says: `permissive` allows, `strict` refuses.",
+    )],
 };
 
 static PORT: Shape = Shape {
