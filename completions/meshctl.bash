@@ -870,12 +870,20 @@ _meshctl() {
             return 0
             ;;
         meshctl__subcmd__explain)
-            opts="-o -q -v -n -h --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
+            opts="-o -q -v -n -h --pid --to --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1828,7 +1836,7 @@ _meshctl() {
             return 0
             ;;
         meshctl__subcmd__run)
-            opts="-o -q -v -n -h --as --port --subset --ready --allow-egress --env-file --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
+            opts="-o -q -v -n -h --as --port --subset --ready --allow-egress --rootless --env-file --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -47,7 +47,7 @@ complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "completion" -d 'Set
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "version" -d 'Show the versions of meshctl and meshd'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "schema" -d 'Print the JSON Schema of a kind'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "lint" -d 'Validate manifests offline'
-complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "explain" -d 'Explain a kind, a field or an error code'
+complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "explain" -d 'Explain a kind, a field, an error code, or what happens to a process\'s traffic'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "env" -d 'Show settings in force and their origin'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "register" -d 'Declare an endpoint of a service (upsert)'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "deregister" -d 'Remove an endpoint (or the service with --all)'
@@ -176,6 +176,8 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand lint" -l no-headers -d '
 complete -c meshctl -n "__fish_meshctl_using_subcommand lint" -s q -l quiet -d 'Print nothing on success; errors are still printed'
 complete -c meshctl -n "__fish_meshctl_using_subcommand lint" -s v -l verbose -d 'Say more, on standard error'
 complete -c meshctl -n "__fish_meshctl_using_subcommand lint" -s h -l help -d 'Print help'
+complete -c meshctl -n "__fish_meshctl_using_subcommand explain" -l pid -d 'Process whose traffic is meant' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand explain" -l to -d 'Where it would go, tcp:IP:PORT or udp:IP:PORT' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand explain" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand explain" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 wide\t''
@@ -313,6 +315,7 @@ always\t''
 never\t''"
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l rootless -d 'Without root: in a network namespace of its own, with a meshd of this user\'s'
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -l no-headers -d 'Tables without their header line'
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -s q -l quiet -d 'Print nothing on success; errors are still printed'
 complete -c meshctl -n "__fish_meshctl_using_subcommand run" -s v -l verbose -d 'Say more, on standard error'
@@ -760,7 +763,7 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_see
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "version" -d 'Show the versions of meshctl and meshd'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "schema" -d 'Print the JSON Schema of a kind'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "lint" -d 'Validate manifests offline'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "explain" -d 'Explain a kind, a field or an error code'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "explain" -d 'Explain a kind, a field, an error code, or what happens to a process\'s traffic'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "env" -d 'Show settings in force and their origin'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "register" -d 'Declare an endpoint of a service (upsert)'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "deregister" -d 'Remove an endpoint (or the service with --all)'

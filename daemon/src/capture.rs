@@ -37,6 +37,7 @@ mod ready;
 mod rootless;
 mod routes;
 mod runs;
+mod verdict;
 mod watchdog;
 
 use std::io;
@@ -49,7 +50,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config;
-use crate::state::Reader;
+use crate::model::Place;
+use crate::state::{Reader, Snapshot};
 use crate::telemetry::Events;
 pub(crate) use addresses::{AddressNews, own_addresses};
 pub(crate) use attach::is_running;
@@ -69,6 +71,7 @@ use ready::Ready;
 pub(crate) use rootless::Rootless;
 use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs, Wanted};
+pub(crate) use verdict::Verdict;
 
 /// Why nothing is captured; whatever was installed has been taken back.
 #[derive(Debug, thiserror::Error)]
@@ -258,7 +261,7 @@ impl Prepared {
 
     fn follow(self, reader: Reader, events: Events, installed: Installed) -> Capture {
         let Installed { tables, programs, entries, targets: captured } = installed;
-        let Self { backend, notes, .. } = self;
+        let Self { config: settings, backend, notes, .. } = self;
         let name = backend.name();
         info!(backend = name, ?notes, "capture is ready");
         let status = Status { backend: name, notes, programs, ..Status::default() };
@@ -276,7 +279,7 @@ impl Prepared {
             events,
         };
         let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
-        Capture { tables, status, counts, stop, follower }
+        Capture { config: settings, tables, status, counts, stop, follower }
     }
 }
 
@@ -307,6 +310,7 @@ const COUNT_REQUESTS: usize = 16;
 /// Capture in force, following the snapshots.
 #[derive(Debug)]
 pub(crate) struct Capture {
+    config: config::Capture,
     /// `None`: nothing was installed.
     tables: Option<Arc<Tables>>,
     status: Arc<Mutex<Status>>,
@@ -316,6 +320,19 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
+    /// What would become of traffic of process `pid` to `place`, now, and which rule says so.
+    ///
+    /// # Errors
+    /// The process is gone, or may not be looked at.
+    pub(crate) fn explain(
+        &self,
+        snapshot: &Snapshot,
+        pid: u32,
+        place: Place,
+    ) -> io::Result<Verdict> {
+        verdict::of(&self.config, snapshot, pid, place)
+    }
+
     pub(crate) async fn status(&self) -> Status {
         let (answer, counters) = oneshot::channel();
         // A follower that ended answers nothing, and its problem is in the status.

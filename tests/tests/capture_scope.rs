@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mesh_tests::backends::{backends, each_beside_a_world};
 use mesh_tests::host::{cgroup2, remove_cgroup};
+use mesh_tests::probe::{Answer, Ask};
 use mesh_tests::programs::program;
 use mesh_tests::wait::eventually;
 use mesh_tests::{Backend, Netns, Node, Probe, needs_root};
@@ -155,7 +156,7 @@ fn user_is_captured_wherever_it_runs() {
         let _server = mirror(&node.netns, 9000);
         node.ok(&["register", "mirror", "--port", "http:9000"]);
         node.ok(&["attach", "--uid", "4242", "--as", "batch"]);
-        let mut of = |uid: u32| {
+        let of = |uid: u32| {
             let words = user(uid);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             goes_direct(&mut outside_as(&node, &words), "127.0.0.1:9000")
@@ -208,5 +209,66 @@ fn what_is_excluded_goes_direct_and_its_neighbour_does_not() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut excluded = run_through(node, "cli", &words);
         assert!(goes_direct(&mut excluded, "127.0.0.1:9000"));
+    });
+}
+
+/// What `explain` says becomes of a process's connection.
+fn predicted(node: &Node, pid: u32, to: &str) -> String {
+    let to = format!("tcp:{to}");
+    let pid = pid.to_string();
+    let said = node.ok(&["explain", "--pid", &pid, "--to", &to, "-o", "json", "--jq", ".fate"]);
+    said.trim().trim_matches('"').to_owned()
+}
+
+/// What becomes of it.
+fn observed(client: &mut Probe, to: &str) -> &'static str {
+    if client.refused(to).is_some() {
+        return "refused";
+    }
+    let request = format!("GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
+    let parts = vec![request.as_str().into()];
+    let Answer::Exchanged(got) =
+        client.ask(&Ask::Exchange { address: to.to_owned(), parts, idle_ms: 3_000 })
+    else {
+        return "proxy"; // taken, and refused there
+    };
+    let text = got.text();
+    let seen = text.split_once("\r\n\r\n").map(|(_, seen)| seen);
+    if seen.is_some() && got.local.rsplit(':').next() == seen { "passes" } else { "proxy" }
+}
+
+#[test]
+fn explanation_of_a_connection_is_what_then_happens() {
+    needs_root!();
+    let settings = "capture:\n  exclude:\n    ports: [\"tcp:9001\"]\n    cidrs: [10.77.0.1/32]\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    fs::write(&file, settings).unwrap();
+    each_beside_a_world(&["--config", &file.display().to_string()], |node, world| {
+        let ports = [9000, 9001];
+        let _servers: Vec<Backend> = ports.iter().map(|&port| mirror(&node.netns, port)).collect();
+        let _far = mirror(&world.netns, 9000);
+        for port in ports.map(|port| port.to_string()) {
+            let (declared, name) = (format!("http:{port}"), format!("s{port}"));
+            node.ok(&["register", &name, "--port", &declared, "--service-port", &port]);
+        }
+        let address = node.ok(&["get", "service/s9000", "-o", "json", "--jq", ".status.address"]);
+        let vip = address.trim().trim_matches('"').to_owned();
+        let (ip, _port) = vip.rsplit_once(':').expect("an address with a port");
+        let mut restricted = node.command(program("meshctl"));
+        restricted.args(["run", "--as", "job", "--allow-egress", "mesh", "--"]);
+        restricted.arg(program("mesh-probe"));
+        for mut client in [node.run_as("cli"), node.outsider(), Probe::start(restricted)] {
+            let pid = client.pid();
+            let undeclared = format!("{ip}:81");
+            let real = ["127.0.0.1:9000", "127.0.0.1:9001", "10.77.0.1:9000", "10.88.0.10:9000"];
+            for to in real.into_iter().chain([vip.as_str(), &undeclared]) {
+                let said = predicted(node, pid, to);
+                let seen = observed(&mut client, to);
+                // Outside the mesh a virtual address leads nowhere.
+                let nowhere = said == "passes" && seen == "refused" && to.starts_with(ip);
+                assert!(said == seen || nowhere, "pid {pid} to {to}: said {said}, was {seen}");
+            }
+        }
     });
 }

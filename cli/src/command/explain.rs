@@ -1,27 +1,40 @@
-//! `meshctl explain`: what a field or an error code means, offline.
+//! `meshctl explain`: what a field or an error code means, offline; what happens to a process's
+//! traffic, from meshd.
+
+mod traffic;
 
 use mesh_proto::codes::{self, Code};
 use mesh_proto::manifest::{self, Kind, Unexplained};
 use serde_json::{Value, json};
 
-use crate::context::Context;
+use crate::context::{Context, block_on};
 use crate::error::{Exit, Failure, did_you_mean};
 use crate::output::table::{Table, left, right};
 use crate::output::{Answer, Human};
 
-/// Explain a kind, a field or an error code
+/// Explain a kind, a field, an error code, or what happens to a process's traffic
 #[derive(clap::Args)]
 #[command(before_help = "Examples:
   meshctl explain service.spec.health
   meshctl explain HTTPRoute.spec.rules
-  meshctl explain MESH1204")]
+  meshctl explain MESH1204
+  meshctl explain --pid 812 --to udp:10.0.0.7:53")]
 pub(crate) struct Args {
     /// What to explain [default: the list of codes]
     #[arg(value_name = "KIND[.FIELD]|MESHnnnn", add = clap_complete::ArgValueCandidates::new(candidates))]
     topic: Option<String>,
+    /// Process whose traffic is meant
+    #[arg(long, value_name = "PID", requires = "to", conflicts_with = "topic")]
+    pid: Option<u32>,
+    /// Where it would go, tcp:IP:PORT or udp:IP:PORT
+    #[arg(long, value_name = "PLACE", requires = "pid")]
+    to: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    if let Some((pid, to)) = args.pid.zip(args.to.as_deref()) {
+        return block_on(traffic::run(pid, to, context));
+    }
     let answer = match args.topic.as_deref() {
         None => all_codes(),
         Some(topic) if topic.to_ascii_uppercase().starts_with("MESH") => code(topic)?,

@@ -313,7 +313,7 @@ impl Runs {
     }
 }
 
-fn is_within(cgroup: &str, scope: &str) -> bool {
+pub(super) fn is_within(cgroup: &str, scope: &str) -> bool {
     cgroup.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use mesh_proto::v1;
 use mesh_proto::v1::status_service_server::StatusService;
+use mesh_proto::{codes, v1};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
 use super::core::Core;
+use super::error::Failure;
 use crate::capture::{self, Runs};
 use crate::health::Board;
+use crate::model::{Place, Transport};
 use crate::state::{Snapshot, View};
 use crate::telemetry::{Phase, process};
 
@@ -58,9 +60,46 @@ impl StatusService for Overview {
         let settings = self.0.daemon.settings.iter().map(setting).collect();
         Ok(Response::new(v1::GetSettingsResponse { settings }))
     }
+
+    async fn explain_traffic(
+        &self,
+        request: Request<v1::ExplainTrafficRequest>,
+    ) -> Result<Response<v1::ExplainTrafficResponse>, Status> {
+        Ok(Response::new(self.explain(&request.into_inner()).await?))
+    }
 }
 
 impl Overview {
+    async fn explain(
+        &self,
+        request: &v1::ExplainTrafficRequest,
+    ) -> Result<v1::ExplainTrafficResponse, Failure> {
+        let usage = |message: String| Failure::new(codes::USAGE, message);
+        let transport = match request.transport.as_str() {
+            "tcp" => Transport::Tcp,
+            "udp" => Transport::Udp,
+            other => return Err(usage(format!("no transport \"{other}\": tcp or udp"))),
+        };
+        let address = request.address.parse();
+        let address =
+            address.map_err(|_| usage(format!("no address and port: \"{}\"", request.address)))?;
+        let place = Place { transport, address };
+        let snapshot = self.0.daemon.published.newest();
+        let capture = self.0.daemon.capture.lock().await;
+        let none = || Failure::new(codes::CAPTURE_FAILED, "nothing is captured here");
+        let capture = capture.as_ref().ok_or_else(none)?;
+        let verdict = capture.explain(&snapshot, request.pid, place).map_err(|error| {
+            let gone = format!("process {} cannot be looked at", request.pid);
+            Failure::new(codes::OBJECT_NOT_FOUND, gone).why(error.to_string()).fix("ps -e")
+        })?;
+        Ok(v1::ExplainTrafficResponse {
+            fate: verdict.fate.label().to_owned(),
+            rule: verdict.rule.to_owned(),
+            reason: verdict.reason,
+            workload: verdict.workload.unwrap_or_default(),
+        })
+    }
+
     async fn status(&self) -> v1::GetStatusResponse {
         let daemon = &self.0.daemon;
         let before = process::usage();

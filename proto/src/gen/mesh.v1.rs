@@ -118,6 +118,31 @@ pub struct Problem {
     #[prost(string, tag = "3")]
     pub fix: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainTrafficRequest {
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    /// "tcp" or "udp".
+    #[prost(string, tag = "2")]
+    pub transport: ::prost::alloc::string::String,
+    /// "10.0.0.7:80", "\[fd00::7\]:80".
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainTrafficResponse {
+    /// "passes", "proxy", "dns" or "refused".
+    #[prost(string, tag = "1")]
+    pub fate: ::prost::alloc::string::String,
+    /// Stable name of the rule that decided, "exclude/port".
+    #[prost(string, tag = "2")]
+    pub rule: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// What the process is captured as, "run-7f3a"; empty when it is not.
+    #[prost(string, tag = "4")]
+    pub workload: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSettingsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -301,6 +326,31 @@ pub mod status_service_client {
                 .insert(GrpcMethod::new("mesh.v1.StatusService", "GetSettings"));
             self.inner.unary(req, path, codec).await
         }
+        /// ExplainTraffic says what would become of a process's traffic now, and which rule says so.
+        pub async fn explain_traffic(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainTrafficRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainTrafficResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mesh.v1.StatusService/ExplainTraffic",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mesh.v1.StatusService", "ExplainTraffic"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -337,6 +387,14 @@ pub mod status_service_server {
             request: tonic::Request<super::GetSettingsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetSettingsResponse>,
+            tonic::Status,
+        >;
+        /// ExplainTraffic says what would become of a process's traffic now, and which rule says so.
+        async fn explain_traffic(
+            &self,
+            request: tonic::Request<super::ExplainTrafficRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainTrafficResponse>,
             tonic::Status,
         >;
     }
@@ -537,6 +595,51 @@ pub mod status_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetSettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mesh.v1.StatusService/ExplainTraffic" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainTrafficSvc<T: StatusService>(pub Arc<T>);
+                    impl<
+                        T: StatusService,
+                    > tonic::server::UnaryService<super::ExplainTrafficRequest>
+                    for ExplainTrafficSvc<T> {
+                        type Response = super::ExplainTrafficResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainTrafficRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as StatusService>::explain_traffic(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainTrafficSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,0 +1,236 @@
+//! What happens to a process's traffic and which rule says so: the order every backend keeps,
+//! for people who ask.
+
+use std::io;
+use std::net::IpAddr;
+
+use super::cgroup::{self, Mount};
+use super::{netns, process, runs};
+use crate::config;
+use crate::model::{Place, Scope, Transport, Workload};
+use crate::state::{Destination, Snapshot, Target};
+
+/// Where the traffic goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Directly, as if there were no mesh.
+    Passes,
+    ToProxy,
+    ToDns,
+    Refused,
+}
+
+impl Fate {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Passes => "passes",
+            Self::ToProxy => "proxy",
+            Self::ToDns => "dns",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) fate: Fate,
+    /// Stable name of the rule that decided, "exclude/port".
+    pub(crate) rule: &'static str,
+    /// The same for a person.
+    pub(crate) reason: String,
+    /// What the process is captured as.
+    pub(crate) workload: Option<String>,
+}
+
+/// What of a process decides.
+#[derive(Clone, Debug, Default)]
+struct Caller {
+    is_meshd: bool,
+    /// Ids of its cgroups, its own first.
+    cgroups: Vec<u64>,
+    /// Path of its own.
+    cgroup: String,
+    uid: u32,
+    /// Cookie of its network namespace where that is not meshd's.
+    foreign: Option<u64>,
+}
+
+/// What would become of traffic of process `pid` to `place`, now.
+///
+/// # Errors
+/// The process is gone, or may not be looked at.
+pub(super) fn of(
+    config: &config::Capture,
+    snapshot: &Snapshot,
+    pid: u32,
+    place: Place,
+) -> io::Result<Verdict> {
+    Ok(decide(config, snapshot, &caller(pid)?, place))
+}
+
+fn caller(pid: u32) -> io::Result<Caller> {
+    let mount = Mount::find()?;
+    let cgroup = cgroup::of_process(pid)?;
+    let own = mount.path(&cgroup);
+    let above = own.ancestors().take_while(|path| path.starts_with(mount.root()));
+    let cgroups = above.filter_map(|path| cgroup::id(path).ok()).collect();
+    let path = netns::path_of_process(pid);
+    let foreign = if netns::Netns::inode_of(&path)? == netns::Netns::own_inode()? {
+        None
+    } else {
+        Some(netns::Netns::open(&path)?.cookie)
+    };
+    let uid = process::effective_uid(pid).ok_or(io::ErrorKind::NotFound)?;
+    Ok(Caller { is_meshd: pid == std::process::id(), cgroups, cgroup, uid, foreign })
+}
+
+fn decide(config: &config::Capture, snapshot: &Snapshot, caller: &Caller, to: Place) -> Verdict {
+    let workload = workload(snapshot, caller);
+    let verdict = |fate, rule, reason: String| Verdict {
+        fate,
+        rule,
+        reason,
+        workload: workload.map(|workload| workload.run.clone()),
+    };
+    if caller.is_meshd {
+        return verdict(Fate::Passes, "own", "meshd's own traffic is never captured".to_owned());
+    }
+    let excluded = |path: &String| runs::is_within(&caller.cgroup, path);
+    if let Some(path) = config.exclude.cgroups.iter().find(|path| excluded(path)) {
+        return verdict(Fate::Passes, "exclude/cgroup", format!("cgroup {path} is excluded"));
+    }
+    let Some(captured) = workload else {
+        let reason = "the process is in no workload: not started by run, attached or in scope";
+        return verdict(Fate::Passes, "scope", reason.to_owned());
+    };
+    let (fate, rule, reason) = of_captured(config, snapshot, captured, caller.uid, to);
+    verdict(fate, rule, reason)
+}
+
+/// The deepest cgroup wins, then the network namespace, the user, the host.
+fn workload<'a>(snapshot: &'a Snapshot, caller: &Caller) -> Option<&'a Workload> {
+    let by_cgroup = caller.cgroups.iter().find_map(|id| snapshot.workloads.get(id));
+    let by_scope = |scope: Scope| {
+        let mut all = snapshot.workloads.values();
+        all.find(move |workload| workload.scope == scope)
+    };
+    let found = match caller.foreign {
+        Some(cookie) => by_cgroup.or_else(|| by_scope(Scope::Netns(cookie))),
+        None => {
+            by_cgroup.or_else(|| by_scope(Scope::Uid(caller.uid))).or_else(|| by_scope(Scope::Host))
+        }
+    };
+    found.map(AsRef::as_ref)
+}
+
+fn of_captured(
+    config: &config::Capture,
+    snapshot: &Snapshot,
+    workload: &Workload,
+    uid: u32,
+    to: Place,
+) -> (Fate, &'static str, String) {
+    let destination = snapshot.destinations.get(&to);
+    let is_virtual = is_virtual(config, to.address.ip());
+    if is_virtual && let Some(destination) = destination {
+        return (Fate::ToProxy, "service", name(snapshot, destination));
+    }
+    if to.address.port() == 53 {
+        return (Fate::ToDns, "dns", "questions of captured processes go to meshd".to_owned());
+    }
+    if is_virtual {
+        let reason = "a virtual address without this port: refused at once".to_owned();
+        return (Fate::Refused, "virtual", reason);
+    }
+    let restricted = workload.egress.is_restricted();
+    if destination.is_none() && !restricted {
+        let reason = "no part of the mesh, and the egress policy is any".to_owned();
+        return (Fate::Passes, "egress/any", reason);
+    }
+    if let Some((rule, reason)) = exclusion(config, uid, to) {
+        return (Fate::Passes, rule, reason);
+    }
+    if let Some(destination) = destination {
+        return (Fate::ToProxy, "endpoint", name(snapshot, destination));
+    }
+    if stays_close(to.address.ip()) {
+        let reason = "loopback, link-local, multicast and broadcast are never captured".to_owned();
+        return (Fate::Passes, "builtin", reason);
+    }
+    let reason = "the egress policy is a list: meshd carries or refuses it by name".to_owned();
+    (Fate::ToProxy, "egress/list", reason)
+}
+
+fn exclusion(config: &config::Capture, uid: u32, to: Place) -> Option<(&'static str, String)> {
+    let (exclude, port) = (&config.exclude, to.address.port());
+    if port == 22 && to.transport == Transport::Tcp {
+        return Some(("exclude/ssh", "port 22 is never captured".to_owned()));
+    }
+    let in_range = |range: &&config::PortRange| {
+        range.transport == to.transport && (range.first..=range.last).contains(&port)
+    };
+    if exclude.ports.iter().find(in_range).is_some() {
+        return Some(("exclude/port", format!("port {}:{port} is excluded", to.transport)));
+    }
+    let ip = to.address.ip().to_canonical();
+    if let Some((base, prefix)) = exclude.cidrs.iter().find(|(base, n)| contains(*base, *n, ip)) {
+        return Some(("exclude/cidr", format!("{base}/{prefix} is excluded")));
+    }
+    exclude.uids.contains(&uid).then(|| ("exclude/uid", format!("uid {uid} is excluded")))
+}
+
+fn is_virtual(config: &config::Capture, ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(_) => contains(config.vip4.base.into(), config.vip4.prefix, ip.to_canonical()),
+        IpAddr::V6(_) => contains(config.vip6.base.into(), config.vip6.prefix, ip),
+    }
+}
+
+fn contains(base: IpAddr, prefix: u8, ip: IpAddr) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    // Of IPv4 the bits stand at the top: the same shift serves both families.
+    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+    base.is_ipv4() == ip.is_ipv4() && bits(base) & mask == bits(ip) & mask
+}
+
+fn stays_close(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || v4.octets().first() == Some(&0)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast(),
+    }
+}
+
+fn name(snapshot: &Snapshot, destination: &Destination) -> String {
+    let service = snapshot.services.get(destination.service);
+    let service = service.map_or_else(String::new, |service| service.name.to_string());
+    match destination.target {
+        Target::Vip => format!("service/{service}, routed and balanced"),
+        Target::Endpoint(_) => format!("an endpoint of service/{service}: keeps that endpoint"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_what_their_prefix_says() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(contains(ip("10.0.0.0"), 8, ip("10.255.1.2")));
+        assert!(!contains(ip("10.0.0.0"), 8, ip("11.0.0.1")));
+        assert!(contains(ip("0.0.0.0"), 0, ip("11.0.0.1")));
+        assert!(contains(ip("fd00::"), 8, ip("fdff::1")));
+        assert!(!contains(ip("fd00::"), 8, ip("10.0.0.1")));
+        assert!(contains(ip("::"), 0, ip("fe80::1")));
+        assert!(!contains(ip("10.0.0.1"), 32, ip("10.0.0.2")));
+    }
+}
