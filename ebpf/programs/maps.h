@@ -121,14 +121,6 @@ struct {
 	MAP_UINT(max_entries, LISTENER_SLOTS);
 } LISTENERS SECTION(".maps");
 
-/* Sources under which meshd itself reaches an application behind an inbound port. */
-struct {
-	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
-	MAP_TYPE(key, struct mesh_address);
-	MAP_TYPE(value, __u32);
-	MAP_UINT(max_entries, 16384);
-} PRESERVED SECTION(".maps");
-
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	MAP_TYPE(key, __u32);

@@ -18,7 +18,7 @@ pub use error::LoadError;
 pub use maps::counters::Counters;
 pub use maps::destinations::Destination;
 pub use maps::exclusions::Excluded;
-pub use maps::inbound::{Inbound, Listener, Preserved};
+pub use maps::inbound::{Inbound, Listener};
 pub use maps::lease::Lease;
 pub use maps::scopes::{Rule, Scope};
 pub use maps::wishes::{Wish, Wishes};

@@ -9,7 +9,7 @@ use aya::programs::{CgroupAttachMode, CgroupSockAddr, SkLookup};
 use aya::{Ebpf, EbpfLoader};
 
 use crate::report::{self, Hook, Report};
-use crate::{Counters, Inbound, Lease, LoadError, Preserved, Rules, Settings, Wishes};
+use crate::{Counters, Inbound, Lease, LoadError, Rules, Settings, Wishes};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meshd.bpf.o"));
 
@@ -24,7 +24,6 @@ const STATE_LAYOUT: u32 = 1;
 pub struct Programs {
     ebpf: Ebpf,
     wishes: Wishes,
-    preserved: Preserved,
     counters: Counters,
     links: Vec<Link>,
 }
@@ -79,7 +78,6 @@ impl Programs {
         };
         let programs = Self {
             wishes: Wishes::of(&ebpf)?,
-            preserved: Preserved::of(&ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             links: Vec::new(),
             ebpf,
@@ -89,10 +87,6 @@ impl Programs {
 
     pub fn wishes(&self) -> Wishes {
         self.wishes.clone()
-    }
-
-    pub fn preserved(&self) -> Preserved {
-        self.preserved.clone()
     }
 
     pub fn counters(&self) -> Counters {

@@ -1,9 +1,12 @@
 //! What only the eBPF backend has to get right: its neighbours, and odd clients.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use mesh_tests::host::{cgroup2, installed};
+use mesh_tests::wait::{pause, until};
 use mesh_tests::{Backend, Node, needs_root};
 
 fn node_with_web() -> (Node, Backend) {
@@ -162,4 +165,47 @@ fn kernel_that_takes_no_program_gets_nft_and_status_says_why() {
     node.ok(&["register", "web", "--port", "http:8080"]);
     let curl = node.run("cli", &["curl", "-sS", "-m", "5", "http://web.mesh/x"]);
     assert_eq!(curl.exits(0).stdout, "v1 GET /x 0");
+}
+
+/// Two endpoints behind a name that no proxy carries.
+const STRAIGHT: &str = "apiVersion: mesh/v1
+kind: Service
+metadata: {name: fast}
+spec:
+  forward: connect
+  ports: [{port: 80, protocol: tcp}]
+  health: {tcp: true, interval: 200ms, unhealthyAfter: 2, healthyAfter: 1}
+  endpoints:
+  - {address: 127.0.0.1, port: 8081}
+  - {address: 127.0.0.1, port: 8082}
+";
+
+// covers: L4-01
+#[test]
+fn name_that_asks_for_no_proxy_is_balanced_in_the_kernel() {
+    needs_root!();
+    let node = Node::with(&["--backend", "ebpf"]);
+    let one = Backend::http(&node.netns, "one", 8081);
+    let other = Backend::http(&node.netns, "other", 8082);
+    node.meshctl_with(&["apply", "-f", "-"], STRAIGHT).exits(0);
+    node.until_ready("fast", 2);
+    // The programs learn of endpoints' health within a second.
+    pause(Duration::from_millis(1_200));
+    let mut cli = node.run_as("cli");
+    for ip in cli.resolve("fast.mesh").unwrap() {
+        let vip = SocketAddr::new(ip.parse().unwrap(), 80).to_string();
+        let request = "GET /x HTTP/1.1\r\nHost: fast.mesh\r\nConnection: close\r\n\r\n";
+        for _ in 0..20 {
+            let got = cli.exchange(&vip, vec![request.into()], 2_000);
+            assert!(got.text().ends_with(" GET /x 0"), "{}", got.text());
+            assert_eq!(got.peer, vip, "the application sees another address than it asked for");
+        }
+    }
+    let served = (one.served(), other.served());
+    assert!(served.0 >= 5 && served.1 >= 5, "{served:?} of 40");
+    assert_eq!(node.metric("mesh_connections_opened_total", &["service=\"fast\""]), 0.0);
+    drop(one);
+    until("the dead endpoint to be left out", Duration::from_secs(5), || {
+        (0..20).all(|_| cli.refused("fast.mesh:80").is_none())
+    });
 }

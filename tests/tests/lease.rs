@@ -28,11 +28,15 @@ fn foreign_calls_go_on(backend: &str, end: impl FnOnce(&mut Node)) {
     // By address: who asks for a name waits for a name server that this namespace does not have.
     let vip = crowd.resolve("web.mesh").unwrap().into_iter().find(|ip| ip.starts_with("240."));
     let load = Plan { rate: 300.0, ..Plan::get(&vip.expect("a virtual address"), 900, 4) };
+    let before = caller.watch(&Watch { address, for_ms: 300 });
+    assert!(before.answered > 0 && before.failed == 0, "{before:?}");
+    let watch = Watch { address, for_ms: 2_500 };
     let watched = std::thread::scope(|scope| {
         scope.spawn(|| crowd.load(&load));
+        let watched = scope.spawn(|| caller.watch(&watch));
         pause(Duration::from_millis(500));
         end(&mut node);
-        caller.watch(&Watch { address, for_ms: 2_000 })
+        watched.join().expect("watch")
     });
     if node.runs() {
         node.signal(Signal::SIGCONT);

@@ -7,7 +7,7 @@ use super::ebpf::Ebpf;
 use super::iptables::Iptables;
 use super::nft::Nft;
 use super::plan::{Change, Targets};
-use super::ready::Shares;
+use super::ready::Leads;
 use super::routes::{Entry, Family, Prefix};
 use super::{CaptureError, Counters, Origins};
 use crate::config::{self, BackendChoice, IptablesVariant};
@@ -200,9 +200,9 @@ impl Backend {
         matches!(self, Self::Ebpf(_))
     }
 
-    pub(super) fn lead(&mut self, shares: Shares) -> Result<(), String> {
+    pub(super) fn lead(&mut self, leads: Leads) -> Result<(), String> {
         match self {
-            Self::Ebpf(ebpf) => ebpf.lead(shares),
+            Self::Ebpf(ebpf) => ebpf.lead(leads),
             Self::Nft(_) | Self::Iptables(_) | Self::Netns(_) | Self::None => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ use tracing::warn;
 use super::cgroup::Mount;
 use super::lease::Heartbeat;
 use super::plan::{self, Targets};
-use super::ready::Shares;
+use super::ready::Leads;
 use super::{Counters, Origins, host, own_addresses, pins};
 use crate::config::{self, FailMode};
 use explain::explain;
@@ -36,7 +36,7 @@ pub(super) struct Ebpf {
     mount: Mount,
     /// The sources applications see, as last told to the programs.
     sources: Option<(std::net::Ipv4Addr, std::net::Ipv6Addr)>,
-    shares: Shares,
+    leads: Leads,
     config: config::Capture,
 }
 
@@ -72,7 +72,7 @@ impl Ebpf {
             heartbeat: None,
             mount,
             sources: None,
-            shares: Shares::new(),
+            leads: Leads::new(),
             config: config.clone(),
         })
     }

@@ -87,8 +87,8 @@ impl Follower {
 
     /// Where the backend sends calls to virtual addresses that meshd does not carry.
     fn lead(&mut self, snapshot: &Snapshot) {
-        if let Some(shares) = self.ready.shares(snapshot) {
-            let outcome = self.backend.lead(shares);
+        if let Some(leads) = self.ready.leads(snapshot) {
+            let outcome = self.backend.lead(leads);
             self.report("endpoints", outcome);
         }
     }

@@ -4,11 +4,20 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::Place;
+use crate::model::{Forward, Place};
 use crate::state::{Endpoint, Service, Snapshot, Split};
 
-/// Each entry of a list is as likely as any other.
-pub(super) type Shares = BTreeMap<Place, Vec<SocketAddr>>;
+/// By virtual address and port.
+pub(super) type Leads = BTreeMap<Place, Lead>;
+
+/// Where calls go that no proxy carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lead {
+    /// Always, not only while meshd is gone.
+    pub(super) straight: bool,
+    /// Each entry is as likely as any other.
+    pub(super) endpoints: Vec<SocketAddr>,
+}
 
 /// Computed anew only when something about it changed.
 #[derive(Debug, Default)]
@@ -19,7 +28,7 @@ pub(super) struct Ready {
 
 impl Ready {
     /// `None`: as it was.
-    pub(super) fn shares(&mut self, snapshot: &Snapshot) -> Option<Shares> {
+    pub(super) fn leads(&mut self, snapshot: &Snapshot) -> Option<Leads> {
         let ready: Vec<bool> =
             snapshot.endpoints.iter().map(|endpoint| endpoint.live.is_ready()).collect();
         if self.revision == Some(snapshot.revision) && self.ready == ready {
@@ -27,9 +36,9 @@ impl Ready {
         }
         let all =
             snapshot.services.iter().flat_map(|service| of_service(snapshot, service, &ready));
-        let shares = all.collect();
+        let leads = all.collect();
         *self = Self { revision: Some(snapshot.revision), ready };
-        Some(shares)
+        Some(leads)
     }
 }
 
@@ -37,7 +46,8 @@ fn of_service<'a>(
     snapshot: &'a Snapshot,
     service: &'a Service,
     ready: &'a [bool],
-) -> impl Iterator<Item = (Place, Vec<SocketAddr>)> + 'a {
+) -> impl Iterator<Item = (Place, Lead)> + 'a {
+    let straight = service.forward == Forward::Connect;
     service.ports.iter().flat_map(move |port| {
         let all = weighed(snapshot, &port.tcp, ready);
         // An IPv4 socket cannot reach IPv6; the other way round it can.
@@ -45,7 +55,7 @@ fn of_service<'a>(
         let transport = port.protocol.transport();
         let place = |ip| Place { transport, address: SocketAddr::new(ip, port.port) };
         [(place(IpAddr::V4(service.vip4)), v4), (place(IpAddr::V6(service.vip6)), all)]
-            .map(|(place, weighed)| (place, expand(&weighed, mesh_ebpf::MOST_SHARES)))
+            .map(|(place, weighed)| (place, Lead { straight, endpoints: expand(&weighed) }))
     })
 }
 
@@ -71,8 +81,10 @@ fn weighed(snapshot: &Snapshot, split: &Split, ready: &[bool]) -> Vec<(SocketAdd
     weighed
 }
 
-/// Each address about as often as its weight deserves, at least once, in at most `most` places.
-fn expand(weighed: &[(SocketAddr, f64)], most: usize) -> Vec<SocketAddr> {
+/// Each address about as often as its weight deserves, at least once, in as many places as the
+/// kernel looks at.
+fn expand(weighed: &[(SocketAddr, f64)]) -> Vec<SocketAddr> {
+    let most = mesh_ebpf::MOST_SHARES;
     let mut heaviest: Vec<_> = weighed.to_vec();
     heaviest.sort_by(|one, other| other.1.total_cmp(&one.1));
     heaviest.truncate(most);
@@ -95,15 +107,15 @@ mod tests {
 
     #[test]
     fn equal_weights_take_one_place_each() {
-        assert_eq!(expand(&[(at(1), 2.5), (at(2), 2.5)], 32), [at(1), at(2)]);
+        assert_eq!(expand(&[(at(1), 2.5), (at(2), 2.5)]), [at(1), at(2)]);
     }
 
     #[test]
     fn places_follow_weights_and_nobody_is_left_out() {
-        let shares = expand(&[(at(1), 90.0), (at(2), 10.0)], 32);
+        let shares = expand(&[(at(1), 90.0), (at(2), 10.0)]);
         let first = shares.iter().filter(|address| **address == at(1)).count();
         assert_eq!((shares.len(), first), (32, 28));
-        let shares = expand(&[(at(1), 1000.0), (at(2), 0.001)], 32);
+        let shares = expand(&[(at(1), 1000.0), (at(2), 0.001)]);
         assert!(shares.contains(&at(2)));
     }
 

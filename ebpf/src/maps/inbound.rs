@@ -1,15 +1,12 @@
-//! What comes in: the ports that are taken, the sockets it goes to, and who passes.
+//! What comes in: the ports that are taken, and the sockets it goes to.
 
-use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use aya::maps::{HashMap, MapData, MapError, SockMap};
 
 use super::or_gone;
-use super::raw::Shared;
 use crate::LoadError;
-use crate::shared::{Address, RawInbound, Transport};
+use crate::shared::{RawInbound, Transport};
 
 /// Where meshd's listening sockets lie in their map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,24 +57,5 @@ impl Inbound {
 impl std::fmt::Debug for Inbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inbound").finish_non_exhaustive()
-    }
-}
-
-/// Source addresses under which meshd itself reaches applications. Cheap to clone, no lock.
-#[derive(Clone, Debug)]
-pub struct Preserved(Shared<Address, u32>);
-
-impl Preserved {
-    pub(crate) fn of(ebpf: &aya::Ebpf) -> Result<Self, LoadError> {
-        Ok(Self(Shared::of(ebpf, "PRESERVED")?))
-    }
-
-    /// Lets a connection from `source` through to the application. Entries nobody uses make room
-    /// for new ones.
-    ///
-    /// # Errors
-    /// The kernel refused.
-    pub fn announce(&self, source: SocketAddr, transport: Transport) -> io::Result<()> {
-        self.0.put(Address::new(source, transport), 1)
     }
 }

@@ -1,4 +1,4 @@
-//! The few commands aya has no words for: they take and give single elements of a shared map.
+//! The few commands aya has no words for: they read and take single elements of a shared map.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,7 +11,6 @@ use aya::maps::{Map, MapError};
 use crate::LoadError;
 
 const LOOKUP: u32 = 1;
-const UPDATE: u32 = 2;
 const LOOKUP_AND_DELETE: u32 = 21;
 
 /// A hash map of `K` to `V` whose elements many threads ask for; cheap to clone, no lock.
@@ -49,10 +48,6 @@ impl<K: Pod, V: Pod> Shared<K, V> {
     /// The element, which is no longer in the map then.
     pub(crate) fn take_out(&self, key: K) -> io::Result<V> {
         self.read(LOOKUP_AND_DELETE, key)
-    }
-
-    pub(crate) fn put(&self, key: K, value: V) -> io::Result<()> {
-        self.call(UPDATE, &raw const key, (&raw const value).cast_mut())
     }
 
     fn read(&self, command: u32, key: K) -> io::Result<V> {

@@ -7,7 +7,7 @@ use mesh_ebpf::{Destination, Excluded, Rule};
 use tracing::debug;
 
 use super::super::plan::{Change, ScopeRule};
-use super::super::ready::Shares;
+use super::super::ready::{Lead, Leads};
 use super::super::{cgroup, host};
 use super::Ebpf;
 use crate::model::{Place, Scope, Transport};
@@ -85,20 +85,27 @@ impl Ebpf {
     }
 
     /// The endpoints behind each virtual address, for when no proxy is asked.
-    pub(in super::super) fn lead(&mut self, shares: Shares) -> Result<(), String> {
+    pub(in super::super) fn lead(&mut self, leads: Leads) -> Result<(), String> {
         let mut outcome = Outcome(Ok(()));
-        for (place, endpoints) in &shares {
-            if self.shares.get(place) != Some(endpoints) {
-                let Place { transport, address } = *place;
-                let set = self.rules.set_endpoints(address, protocol(transport), endpoints);
+        let none = Lead::default();
+        for (place, lead) in &leads {
+            let Place { transport, address } = *place;
+            let known = self.leads.get(place).unwrap_or(&none);
+            if known.endpoints != lead.endpoints {
+                let set = self.rules.set_endpoints(address, protocol(transport), &lead.endpoints);
                 outcome.note(set, || format!("the endpoints of {place}"));
             }
+            if known.straight != lead.straight {
+                let how = Destination { source: source(address), balanced: lead.straight };
+                let set = self.rules.set_destination(address, protocol(transport), how);
+                outcome.note(set, || format!("the way to {place}"));
+            }
         }
-        for place in self.shares.keys().filter(|place| !shares.contains_key(place)) {
+        for place in self.leads.keys().filter(|place| !leads.contains_key(place)) {
             let removed = self.rules.set_endpoints(place.address, protocol(place.transport), &[]);
             outcome.note(removed, || format!("the endpoints of {place}"));
         }
-        self.shares = shares;
+        self.leads = leads;
         outcome.0
     }
 
