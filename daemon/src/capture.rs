@@ -66,7 +66,7 @@ pub(crate) use origin::{Origin, Origins};
 use plan::Targets;
 pub(crate) use preview::{Preview, preview};
 pub(crate) use process::started_at;
-pub(crate) use raw::{HEADER, Raw, write_header};
+pub(crate) use raw::{HEADER, Raw, reachable, write_header};
 use ready::Ready;
 pub(crate) use rootless::Rootless;
 use routes::{Entry, Tables};
@@ -129,7 +129,10 @@ impl Prepared {
     /// # Errors
     /// [`CaptureError::Unsupported`] when no backend that was asked for can work.
     pub(crate) async fn probe(config: &config::Capture) -> Result<Self, CaptureError> {
-        let (backend, notes) = Backend::choose(config).await?;
+        let (backend, mut notes) = Backend::choose(config).await?;
+        if host::has_legacy_tables() && nft::others_have_rules().await {
+            notes.push(BOTH_KINDS.to_owned());
+        }
         let origins = backend.origins();
         Ok(Self { config: config.clone(), backend, origins, notes })
     }
@@ -304,6 +307,8 @@ struct Installed {
     targets: Targets,
 }
 
+const BOTH_KINDS: &str =
+    "tables of legacy iptables and of nft are both in use here: packets pass the rules of both";
 /// `status` calls that may wait for each other.
 const COUNT_REQUESTS: usize = 16;
 

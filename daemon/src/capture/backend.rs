@@ -195,6 +195,11 @@ impl Backend {
         matches!(self, Self::Ebpf(_))
     }
 
+    /// Captured traffic passes the kernel's connection tracking.
+    pub(super) fn uses_conntrack(&self) -> bool {
+        matches!(self, Self::Nft(_) | Self::Iptables(_))
+    }
+
     /// It has to know the ready endpoints behind virtual addresses ([`Self::lead`]).
     pub(super) fn wants_endpoints(&self) -> bool {
         matches!(self, Self::Ebpf(_))

@@ -12,7 +12,7 @@ use super::plan::{self, Targets};
 use super::ready::Ready;
 use super::routes::{Entry, Tables};
 use super::watchdog::{Culprit, News, Watchdog};
-use super::{AddressNews, Counters, Status, own_addresses};
+use super::{AddressNews, Counters, Status, host, own_addresses};
 use crate::state::{Reader, Snapshot};
 use crate::telemetry::{Events, Severity};
 
@@ -101,6 +101,9 @@ impl Follower {
 
     /// Others may flush and reload the rules of this host as they like: ours come back.
     async fn mend(&mut self, news: News) {
+        if news == News::Glance && self.backend.uses_conntrack() {
+            self.report("conntrack", host::conntrack_has_room());
+        }
         let mended = match &news {
             News::Glance if !self.backend.needs_mending() => return,
             News::Rules(culprit) if self.backend.is_own(culprit.pid) => return,
@@ -130,9 +133,13 @@ impl Follower {
 
     fn report(&self, what: &str, outcome: Result<(), String>) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = status.problems.len();
         status.problems.retain(|problem| !problem.starts_with(what));
         if let Err(problem) = outcome {
-            error!(problem, "capture could not follow the {what}");
+            // Said once, not at every look.
+            if status.problems.len() == known {
+                error!(problem, "capture: {what}");
+            }
             status.problems.push(format!("{what}: {problem}"));
         }
     }

@@ -1,5 +1,6 @@
 //! What this host, in this network namespace, looks like.
 
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -80,4 +81,26 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
         .chain(also)
         .map(|directory| directory.join(name))
         .find(|candidate| candidate.is_file())
+}
+
+/// New connections are lost, captured or not, once the kernel tracks as many as it may.
+pub(super) fn conntrack_has_room() -> Result<(), String> {
+    let read = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
+        text.ok()?.trim().parse::<u64>().ok()
+    };
+    match (read("count"), read("max")) {
+        (Some(count), Some(max)) if max > 0 && count >= max - max / 20 => Err(format!(
+            "{count} of {max} connections are tracked, more are dropped: raise \
+             net.netfilter.nf_conntrack_max"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Tables of legacy iptables are in use in this network namespace.
+pub(super) fn has_legacy_tables() -> bool {
+    ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]
+        .into_iter()
+        .any(|file| fs::read_to_string(file).is_ok_and(|names| !names.trim().is_empty()))
 }

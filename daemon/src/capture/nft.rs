@@ -102,10 +102,8 @@ impl Nft {
     }
 
     pub(super) async fn listing(&self) -> io::Result<String> {
-        match &self.table {
-            Some(table) => table.listing().await,
-            None => Ok(String::new()),
-        }
+        let program = host::program("nft").ok_or(io::ErrorKind::NotFound)?;
+        once::list(&program, &format!("list table inet {TABLE}\n")).await
     }
 
     pub(super) async fn remove(self) -> Result<(), String> {
@@ -133,4 +131,11 @@ pub(super) async fn clear() -> io::Result<bool> {
     }
     once::apply(&program, &format!("delete table inet {TABLE}\n")).await?;
     Ok(true)
+}
+
+/// There are tables of others.
+pub(super) async fn others_have_rules() -> bool {
+    let Some(program) = host::program("nft") else { return false };
+    let tables = once::list(&program, "list tables\n").await.unwrap_or_default();
+    tables.lines().any(|line| line.starts_with("table ") && !line.contains(TABLE))
 }

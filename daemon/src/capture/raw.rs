@@ -53,6 +53,7 @@ impl Raw {
 
     /// Sends `payload` to `to` as if `from` did.
     pub(crate) fn send(&self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> io::Result<()> {
+        let to = reachable(to);
         let mut datagram = vec![0; HEADER + payload.len()];
         if let Some(place) = datagram.get_mut(HEADER..) {
             place.copy_from_slice(payload);
@@ -117,6 +118,14 @@ fn open(is_ipv4: bool, mark: u32) -> io::Result<Socket> {
     // Bound to an address of its own it is passed over by every datagram that comes in.
     socket.bind(&SocketAddr::new(unused, 0).into())?;
     Ok(socket)
+}
+
+/// A program on a host without any address sends from none; loopback leads back to it.
+pub(crate) fn reachable(client: SocketAddr) -> SocketAddr {
+    if client.ip().is_unspecified() && client.is_ipv4() {
+        return SocketAddr::new(Ipv4Addr::LOCALHOST.into(), client.port());
+    }
+    client
 }
 
 /// Fills in the first bytes of `datagram`, whose payload follows them.

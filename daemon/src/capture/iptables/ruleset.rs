@@ -27,8 +27,8 @@ pub(super) struct Chains {
 pub(super) const CAPTURING: [Chains; 2] = [
     Chains {
         table: "nat",
-        names: &["MESHD_OUT", "MESHD_VIPS", "MESHD_MESH", "MESHD_ALL"],
-        jumps: &[("OUTPUT", "-p tcp", "MESHD_OUT")],
+        names: &["MESHD_OUT", "MESHD_VIPS", "MESHD_MESH", "MESHD_ALL", "MESHD_KEEP"],
+        jumps: &[("OUTPUT", "-p tcp", "MESHD_OUT"), ("OUTPUT", "-p udp", "MESHD_KEEP")],
     },
     Chains {
         table: "mangle",
@@ -100,6 +100,9 @@ impl Ruleset<'_> {
         let mut rules = self.scopes(Transport::Tcp);
         rules.extend(self.mesh(Transport::Tcp, &to_proxy, &to_dns));
         rules.push(format!("-A MESHD_ALL -p tcp {to_proxy}"));
+        // Marked datagrams keep their destination: Docker changes that of questions to 127.0.0.11.
+        let (captured, mask) = (self.config.mark_captured, self.config.mark_mask);
+        rules.push(format!("-A MESHD_KEEP -m mark --mark {captured:#x}/{mask:#x} -j ACCEPT"));
         rules
     }
 

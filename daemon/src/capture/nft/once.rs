@@ -1,12 +1,10 @@
 //! `nft` for one transaction.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, setns};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -17,36 +15,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the kernel whether `text` would load; nothing changes.
 pub(super) async fn check(program: &Path, text: &str) -> io::Result<()> {
-    run(program, &["--check", "--file", "-"], text, None).await.map(drop)
+    run(program, &["--check", "--file", "-"], text).await.map(drop)
 }
 
 pub(in crate::capture) async fn apply(program: &Path, text: &str) -> io::Result<()> {
-    run(program, &["--file", "-"], text, None).await.map(drop)
+    run(program, &["--file", "-"], text).await.map(drop)
 }
 
-/// What `listing` prints, in `netns` or here.
-pub(super) async fn list(
-    program: &Path,
-    listing: &str,
-    netns: Option<BorrowedFd<'_>>,
-) -> io::Result<String> {
-    run(program, &["--file", "-"], &format!("{listing}\n"), netns).await
+/// What `text` lists.
+pub(in crate::capture) async fn list(program: &Path, text: &str) -> io::Result<String> {
+    run(program, &["--file", "-"], text).await
 }
 
-async fn run(
-    program: &Path,
-    arguments: &[&str],
-    text: &str,
-    netns: Option<BorrowedFd<'_>>,
-) -> io::Result<String> {
+async fn run(program: &Path, arguments: &[&str], text: &str) -> io::Result<String> {
     let mut command = Command::new(program);
     command.args(arguments).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(netns) = netns {
-        let netns = netns.try_clone_to_owned()?;
-        // SAFETY: one system call between fork and exec.
-        unsafe { command.pre_exec(move || Ok(setns(&netns, CloneFlags::CLONE_NEWNET)?)) };
-    }
     let mut process = command.spawn()?;
     if let Some(mut input) = process.stdin.take() {
         input.write_all(text.as_bytes()).await?;

@@ -93,11 +93,14 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         )
     }
 
-    /// Connections: redirected, which conntrack undoes for the application.
+    /// Connections: redirected, which conntrack undoes for the application. Marked datagrams get
+    /// the destination they have, or others would give them one later: Docker does so with
+    /// questions to 127.0.0.11.
     fn tcp(&self) -> String {
         let (own, alive) = (self.own(), self.alive());
         let (vip4, vip6) = self.vips();
         let (tcp, dns) = (self.config.tcp_port, self.config.dns_port);
+        let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
         let take = |family: &str, set: &str| {
             let redirect = format!("counter name connections redirect to :{tcp}");
             format!("{family} daddr . tcp dport @{set} {redirect}")
@@ -106,9 +109,14 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         format!(
             "  chain tcp_out {{
     type nat hook output priority -110; policy accept;
+    meta mark & {mask:#x} == {captured:#x} goto keep
     meta l4proto != tcp accept
     {own} accept
 {alive}    jump tcp_scopes
+  }}
+  chain keep {{
+    meta nfproto ipv4 dnat ip to ip daddr
+    meta nfproto ipv6 dnat ip6 to ip6 daddr
   }}
   chain tcp_scopes {{
   }}

@@ -8,10 +8,10 @@ use super::super::cgroup::Mount;
 use super::super::plan::{self, Targets};
 use super::super::{Counters, host};
 use super::child::Child;
+use super::elements;
 use super::heartbeat::Heartbeat;
 use super::ruleset::{Ruleset, TABLE};
 use super::scopes::{Home, Scopes};
-use super::{elements, once};
 use crate::config::{self, FailMode};
 
 #[derive(Debug)]
@@ -119,12 +119,6 @@ impl Table {
     pub(in crate::capture) async fn counters(&mut self) -> Counters {
         let listing = self.child.ask(&format!("list counters table inet {TABLE}")).await;
         elements::counters(&listing.unwrap_or_default())
-    }
-
-    /// Every rule in force, as nft prints it.
-    pub(in crate::capture) async fn listing(&self) -> io::Result<String> {
-        let netns = self.netns.as_ref().map(|netns| netns.as_fd());
-        once::list(&self.program, &format!("list table inet {TABLE}"), netns).await
     }
 
     /// An owned table goes with its owner; another has to be deleted first.

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 
 use super::words::{Control, Name};
-use crate::capture::{HEADER, write_header};
+use crate::capture::{HEADER, reachable, write_header};
 
 /// Datagrams per call.
 pub(super) const SLOTS: usize = 32;
@@ -174,6 +174,7 @@ impl Batch {
 
     /// Writes the UDP header of an answer. Raw sockets have no port, and IPv6 insists on that.
     pub(super) fn head(&mut self, slot: usize, flow: Flow) {
+        let flow = Flow { client: reachable(flow.client), ..flow };
         self.address(slot, Flow { client: SocketAddr::new(flow.client.ip(), 0), ..flow });
         let start = slot * SLOT;
         let length = self.lengths.get(slot).copied().unwrap_or_default();
