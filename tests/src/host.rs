@@ -10,6 +10,12 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Whose the process is; `None` where it is gone.
+pub fn uid_of(pid: u32) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid())
+}
+
 /// Where cgroup v2 is mounted: on hybrid hosts that is not `/sys/fs/cgroup`.
 pub fn cgroup2() -> PathBuf {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("proc is mounted");

@@ -20,6 +20,7 @@ pub mod offline;
 pub mod probe;
 pub mod programs;
 pub mod schema;
+pub mod visitor;
 pub mod wait;
 pub mod watch;
 pub mod wire;
@@ -31,6 +32,7 @@ pub use command::Ran;
 pub use datagram::{Talk, UdpServer};
 pub use netns::Netns;
 pub use node::Node;
+pub use visitor::Visitor;
 pub use wait::eventually;
 pub use world::World;
 
