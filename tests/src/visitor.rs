@@ -60,7 +60,6 @@ impl Visitor {
     /// Any command of this user's.
     pub fn command(&self, words: &[&str]) -> Command {
         let home = self.dir.path().join("home");
-        let path = std::env::var("PATH").unwrap_or_default();
         let mut command = self.netns.command("setpriv");
         let uid = self.uid.to_string();
         command
@@ -68,7 +67,7 @@ impl Visitor {
             .args(["--bounding-set=-all", "--inh-caps=-all", "--"])
             .args(words)
             .env_clear()
-            .env("PATH", format!("{}:{path}", self.dir.path().display()))
+            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.dir.path().display()))
             .env("HOME", &home)
             .env("XDG_RUNTIME_DIR", &home)
             .env("LC_ALL", "C.UTF-8")

@@ -40,7 +40,8 @@ fn the_command_is_itself_and_its_user() {
     user.script("kill -TERM $$").exits(143);
     user.run(&["no-such-command"]).exits(127).complains(&["no-such-command"]);
     user.run(&["/etc/passwd"]).exits(126);
-    let before = user.command(&["sh", "-c", "echo $$; exec meshctl run --rootless -- sh -c 'echo $$'"]);
+    let before =
+        user.command(&["sh", "-c", "echo $$; exec meshctl run --rootless -- sh -c 'echo $$'"]);
     let pids = finished(before);
     let [asked, became] = [pids.lines().next(), pids.lines().nth(1)];
     assert_eq!(asked, became, "{pids}");
@@ -55,6 +56,8 @@ fn names_datagrams_and_connections_arrive_and_carry_their_own_addresses() {
     let names = NameServer::start(&user.netns);
     user.netns.add_address("10.66.0.7/32");
     user.netns.add_address("fd66::7/128");
+    // Only where the host has a way to IPv6 is one offered inside.
+    user.netns.ip(&["-6", "route", "add", "default", "dev", "lo"]);
     let _udp4 = UdpServer::start(&user.netns, "far4", "10.66.0.7:7007");
     let _udp6 = UdpServer::start(&user.netns, "far6", "[fd66::7]:7007");
     let _near = UdpServer::start(&user.netns, "near", "127.0.0.1:7008");
@@ -104,7 +107,8 @@ fn runs_share_a_daemon_that_ends_with_the_last_of_them() {
     drop(first);
     assert!(second.get("web.mesh", "/").contains("v1 GET /"));
     assert_eq!(user.daemon(), Some(daemon), "{}", user.log());
-    let seen = user.does(&["meshctl", "trace", "list", "--to", "web", "-o", "json"]).exits(0).json();
+    let seen =
+        user.does(&["meshctl", "trace", "list", "--to", "web", "-o", "json"]).exits(0).json();
     let mut sources = seen["items"].as_array().unwrap().iter().map(|item| &item["source"]);
     assert!(sources.any(|source| source["service"] == "two" && source["pid"] == second.pid()));
     // Not even its command's death keeps a run alive, nor does it end with it too early.

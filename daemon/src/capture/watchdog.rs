@@ -54,10 +54,14 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
+    /// Where nothing of the host is to be watched.
+    pub(super) fn idle() -> Self {
+        Self { rules: None, routes: None, glance: glances(), settling: None }
+    }
+
     /// Where the kernel refuses a socket, its news are missed and the rest works.
     pub(super) fn open() -> Self {
-        let mut glance = interval_at(Instant::now() + GLANCE, GLANCE);
-        glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let glance = glances();
         let rules = listen(SockProtocol::NetlinkNetFilter, NFTABLES);
         let routes = listen(SockProtocol::NetlinkRoute, ROUTES);
         for (what, error) in [("rules", rules.as_ref().err()), ("routes", routes.as_ref().err())] {
@@ -84,6 +88,12 @@ impl Watchdog {
             self.settling = Some((Instant::now() + SETTLE, news));
         }
     }
+}
+
+fn glances() -> Interval {
+    let mut glance = interval_at(Instant::now() + GLANCE, GLANCE);
+    glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    glance
 }
 
 fn listen(protocol: SockProtocol, groups: u32) -> io::Result<AsyncFd<OwnedFd>> {
