@@ -32,7 +32,7 @@ case ${1:-} in
     files | while read -r mode source destination; do
         install -D -m "$mode" "$source" "$destination"
     done
-    echo "installed below $prefix; next: sudo meshd"
+    echo "installed below $prefix; next: sudo meshctl install"
     ;;
 --uninstall)
     files | while read -r _ _ destination; do

@@ -93,6 +93,9 @@ pub(crate) enum DryRun {
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Install(command::install::Args),
+    Uninstall(command::uninstall::Args),
+    Check(command::check::Args),
     Status(command::status::Args),
     Demo(command::demo::Args),
     Completion(command::completion::Args),
@@ -111,6 +114,8 @@ pub(crate) enum Command {
     Top(command::top::Args),
     Stat(command::stat::Args),
     Trace(command::trace::Args),
+    Events(command::events::Args),
+    Debug(command::debug::Args),
     Metrics(command::metrics::Args),
     Apply(command::apply::Args),
     Diff(command::diff::Args),

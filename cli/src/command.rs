@@ -3,7 +3,9 @@
 pub(crate) mod apply;
 pub(crate) mod attach;
 pub(crate) mod change;
+pub(crate) mod check;
 pub(crate) mod completion;
+pub(crate) mod debug;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod deregister;
@@ -12,11 +14,13 @@ pub(crate) mod detach;
 pub(crate) mod diff;
 pub(crate) mod edit;
 pub(crate) mod env;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod get;
 pub(crate) mod history;
+pub(crate) mod install;
 pub(crate) mod lint;
 pub(crate) mod metrics;
 pub(crate) mod numbers;
@@ -31,6 +35,7 @@ pub(crate) mod status;
 pub(crate) mod top;
 pub(crate) mod trace;
 pub(crate) mod undo;
+pub(crate) mod uninstall;
 pub(crate) mod version;
 pub(crate) mod wait;
 
@@ -40,6 +45,9 @@ use crate::error::{Exit, Failure};
 
 pub(crate) fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Install(args) => install::run(&args, context),
+        Command::Uninstall(args) => uninstall::run(&args, context),
+        Command::Check(args) => check::run(&args, context),
         Command::Status(_) => block_on(status::run(context)),
         Command::Demo(args) => demo::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
@@ -58,6 +66,8 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<Exit, Fail
         Command::Top(args) => block_on(top::run(&args, context)),
         Command::Stat(args) => block_on(stat::run(&args, context)),
         Command::Trace(args) => block_on(trace::run(&args, context)),
+        Command::Debug(args) => block_on(debug::run(&args, context)),
+        Command::Events(args) => block_on(events::run(&args, context)),
         Command::Metrics(_) => block_on(metrics::run(context)),
         Command::Apply(args) => block_on(apply::run(&args, context)),
         Command::Diff(args) => block_on(diff::run(&args, context)),

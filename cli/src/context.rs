@@ -61,6 +61,10 @@ impl Context {
         if self.socket_is_given { self.socket.clone() } else { places::own_socket() }
     }
 
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Says something only `-v` wants to hear.
     pub(crate) fn detail(&self, line: impl FnOnce() -> String) {
         if self.verbose {

@@ -6,6 +6,7 @@ mod command;
 mod complete;
 mod context;
 mod error;
+mod host;
 mod output;
 #[cfg(test)]
 mod pages;
@@ -37,6 +38,12 @@ fn execute(cli: args::Cli) -> Exit {
             return failure.exit;
         }
     };
+    if context.output.is_for_checks() && !matches!(cli.command, args::Command::Check(_)) {
+        let failure = error::Failure::usage("only check writes short and junit (--output)")
+            .fix("choose table, wide, json, yaml or name");
+        context.output.failure(&failure);
+        return failure.exit;
+    }
     match command::dispatch(cli.command, &context) {
         Ok(exit) => exit,
         Err(failure) => {

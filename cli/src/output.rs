@@ -31,6 +31,12 @@ pub(crate) enum Format {
     Yaml,
     // One KIND/NAME a line.
     Name,
+    // `check` only: one line a check.
+    #[value(hide = true)]
+    Short,
+    // `check` only: what CI systems read.
+    #[value(hide = true)]
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -98,6 +104,11 @@ impl Output {
         matches!(self.format, Format::Json | Format::Yaml)
     }
 
+    /// Formats only `check` knows.
+    pub(crate) fn is_for_checks(&self) -> bool {
+        matches!(self.format, Format::Short | Format::Junit)
+    }
+
     pub(crate) fn is_wide(&self) -> bool {
         self.format == Format::Wide
     }
@@ -114,7 +125,7 @@ impl Output {
         match self.format {
             Format::Json | Format::Yaml => self.document(&answer.document),
             Format::Name => answer.names.iter().try_for_each(|name| self.line(name)),
-            Format::Table | Format::Wide => match &answer.human {
+            Format::Table | Format::Wide | Format::Short | Format::Junit => match &answer.human {
                 Human::Table(table) => self.text(&table.render(&self.stdout, self.headers)),
                 Human::Text(text) => self.text(text),
             },
@@ -131,9 +142,12 @@ impl Output {
         }
         match self.format {
             Format::Yaml => self.text(&json_to_yaml(document)),
-            Format::Json | Format::Table | Format::Wide | Format::Name => {
-                self.line(&format!("{document:#}"))
-            }
+            Format::Json
+            | Format::Table
+            | Format::Wide
+            | Format::Name
+            | Format::Short
+            | Format::Junit => self.line(&format!("{document:#}")),
         }
     }
 
@@ -147,9 +161,12 @@ impl Output {
         }
         match self.format {
             Format::Yaml => self.text(&format!("---\n{}", json_to_yaml(document))),
-            Format::Json | Format::Table | Format::Wide | Format::Name => {
-                self.line(&document.to_string())
-            }
+            Format::Json
+            | Format::Table
+            | Format::Wide
+            | Format::Name
+            | Format::Short
+            | Format::Junit => self.line(&document.to_string()),
         }
     }
 
@@ -200,6 +217,17 @@ impl Output {
     pub(crate) fn warn(&self, line: &str) {
         let mark = self.stderr.mark(Mark::Warn);
         self.note(&format!("{mark} {line}"));
+    }
+
+    /// Asks on standard error, without a line's end. Questions are asked even with `--quiet`.
+    #[allow(clippy::unused_self, reason = "questions go where everything else is printed")]
+    pub(crate) fn prompt(&self, question: &str) {
+        complain(question);
+    }
+
+    /// A mark as it stands in a line of [`Self::note`].
+    pub(crate) fn stderr_mark(&self, mark: Mark) -> String {
+        self.stderr.mark(mark)
     }
 
     /// Prints why a command failed. Errors are shown even with `--quiet`.

@@ -59,7 +59,7 @@ pub(crate) use attach::{AttachError, Attachment, Attachments, FindError, Held, T
 use backend::Backend;
 pub(crate) use claim::Claim;
 pub(crate) use connections::open_connections;
-use follow::Follower;
+use follow::{Ask, Follower};
 pub(crate) use gate::{Blueprint, GateId, Role, Tag};
 pub(crate) use iptables::watch as watch_rules;
 pub(crate) use origin::{Origin, Origins};
@@ -112,6 +112,15 @@ pub(crate) struct Counters {
     pub(crate) questions: u64,
     /// Connects to a port its virtual address does not declare.
     pub(crate) refused: u64,
+}
+
+/// What is in the kernel right now.
+#[derive(Debug, Default)]
+pub(crate) struct InForce {
+    /// Tables, chains, policy rules and routes, as their programs print them.
+    pub(crate) rules: String,
+    pub(crate) programs: Vec<mesh_ebpf::Report>,
+    pub(crate) counters: Counters,
 }
 
 /// A backend that was found to work; the host is unchanged so far.
@@ -270,7 +279,7 @@ impl Prepared {
         let status = Status { backend: name, notes, programs, ..Status::default() };
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
-        let (counts, requests) = mpsc::channel(COUNT_REQUESTS);
+        let (asks, asked) = mpsc::channel(ASKS);
         let (shown, shared) = (Arc::clone(&status), tables.clone());
         let follower = Follower {
             backend,
@@ -281,8 +290,8 @@ impl Prepared {
             tables: shared,
             events,
         };
-        let follower = tokio::spawn(follower.run(reader, requests, stop.clone()));
-        Capture { config: settings, tables, status, counts, stop, follower }
+        let follower = tokio::spawn(follower.run(reader, asked, stop.clone()));
+        Capture { config: settings, tables, status, asks, stop, follower }
     }
 }
 
@@ -310,7 +319,7 @@ struct Installed {
 const BOTH_KINDS: &str =
     "tables of legacy iptables and of nft are both in use here: packets pass the rules of both";
 /// `status` calls that may wait for each other.
-const COUNT_REQUESTS: usize = 16;
+const ASKS: usize = 16;
 
 /// Capture in force, following the snapshots.
 #[derive(Debug)]
@@ -319,7 +328,7 @@ pub(crate) struct Capture {
     /// `None`: nothing was installed.
     tables: Option<Arc<Tables>>,
     status: Arc<Mutex<Status>>,
-    counts: mpsc::Sender<oneshot::Sender<Counters>>,
+    asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
     follower: JoinHandle<Backend>,
 }
@@ -341,10 +350,18 @@ impl Capture {
     pub(crate) async fn status(&self) -> Status {
         let (answer, counters) = oneshot::channel();
         // A follower that ended answers nothing, and its problem is in the status.
-        let asked = self.counts.send(answer).await.is_ok();
+        let asked = self.asks.send(Ask::Counters(answer)).await.is_ok();
         let counters = if asked { counters.await.unwrap_or_default() } else { Counters::default() };
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Status { counters, ..status }
+    }
+
+    /// What is in the kernel right now.
+    pub(crate) async fn in_force(&self) -> InForce {
+        let (answer, in_force) = oneshot::channel();
+        // A follower that ended has nothing to tell.
+        self.asks.send(Ask::InForce(answer)).await.ok();
+        in_force.await.unwrap_or_default()
     }
 
     /// Takes everything off the host again; names what could not be removed.

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use mesh_tests::{Node, needs_root};
+use mesh_tests::{Machine, Node, needs_root};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -41,4 +41,76 @@ fn service_manager_hears_ready_signs_of_life_and_the_stop() {
     let stopping = (0..5).any(|_| told(&manager) == "STOPPING=1");
     assert!(stopping);
     assert_eq!(daemon.wait().unwrap().code(), Some(0));
+}
+
+/// Does what the unit says, as far as starting and stopping goes: systemd cannot be PID 1 here.
+const SYSTEMCTL: &str = r#"#!/bin/bash
+unit=/etc/systemd/system/meshd.service
+wants=/etc/systemd/system/multi-user.target.wants
+echo "$*" >> /mnt/systemctl.log
+end() { [ -e /mnt/pid ] && kill -TERM "$(cat /mnt/pid)" 2>/dev/null && while kill -0 "$(cat /mnt/pid)" 2>/dev/null; do sleep 0.05; done; rm -f /mnt/pid; }
+case " $* " in
+*" enable "*) mkdir -p $wants; ln -sf $unit $wants/meshd.service ;;
+*" disable "*) rm -f $wants/meshd.service; rmdir $wants 2>/dev/null || true ;;
+*" restart "*|*" start "*) end
+    setsid $(sed -n 's/^ExecStart=//p' $unit) </dev/null >/mnt/meshd.log 2>&1 & echo $! > /mnt/pid ;;
+*" stop "*) end ;;
+esac
+exit 0
+"#;
+
+fn with_systemd(machine: &Machine) {
+    let script = format!("cat > /usr/local/sbin/systemctl <<'END'\n{SYSTEMCTL}END\n");
+    machine.sh(&(script + "chmod +x /usr/local/sbin/systemctl; mkdir -p /run/systemd/system"));
+}
+
+// covers: ACC-53
+#[test]
+fn unit_is_sound_and_capture_is_back_after_a_reboot_until_it_is_uninstalled() {
+    needs_root!();
+    let machine = Machine::boot("s1");
+    with_systemd(&machine);
+    let before = machine.state();
+    machine.meshctl(&["install", "-y"]).exits(0).says(&["meshd.service (enabled)"]);
+    let log = machine.sh("cat /mnt/systemctl.log");
+    assert!(log.contains("daemon-reload") && log.contains("enable"), "{log}");
+    if mesh_tests::host::installed("systemd-analyze") {
+        let verified =
+            machine.run(&["systemd-analyze", "verify", "/etc/systemd/system/meshd.service"]);
+        assert!(!verified.stderr.contains("meshd.service:"), "{verified}");
+    }
+    machine.reboot();
+    machine.meshctl(&["status"]).exits(4);
+    // What systemd does for an enabled unit.
+    machine.sh("mkdir -p /run/systemd/system; test -e /etc/systemd/system/multi-user.target.wants/meshd.service && systemctl start meshd.service");
+    machine.meshctl(&["check", "--category", "daemon,capture", "--wait", "15s"]).exits(0);
+    machine.meshctl(&["uninstall", "-y"]).exits(0);
+    machine.sh("rm -f /mnt/pid");
+    let left = mesh_tests::machine::changes(&before, &machine.state());
+    let left: Vec<&String> = left.iter().filter(|line| !line.contains("/run/ready")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn capture_survives_the_capabilities_the_unit_leaves() {
+    needs_root!();
+    let machine = Machine::boot("s2");
+    with_systemd(&machine);
+    machine.meshctl(&["install", "-y"]).exits(0);
+    let set = machine.sh("sed -n 's/^CapabilityBoundingSet=//p' /etc/systemd/system/meshd.service");
+    let names: Vec<String> =
+        set.split_whitespace().map(|name| name.trim_start_matches("CAP_").to_lowercase()).collect();
+    let bounding = format!("-all,+{}", names.join(",+"));
+    for backend in ["ebpf", "nft"] {
+        machine.sh("systemctl stop meshd.service");
+        let start = format!(
+            "setsid setpriv --no-new-privs --bounding-set={bounding} --inh-caps=-all \
+             /usr/local/libexec/meshd --config /etc/meshd/config.yaml --backend {backend} \
+             </dev/null >/mnt/meshd.log 2>&1 & echo $! > /mnt/pid"
+        );
+        machine.sh(&start);
+        let checked = machine.meshctl(&["check", "--category", "capture", "--wait", "15s"]);
+        assert_eq!(checked.code, 0, "{backend}\n{checked}\n{}", machine.sh("cat /mnt/meshd.log"));
+    }
+    machine.meshctl(&["uninstall", "-y"]).exits(0);
 }

@@ -10,11 +10,25 @@ pub(crate) const CALL_LIMIT: &str = "call-limit";
 /// Id of `--timeout` where the command gives it a meaning of its own.
 pub(crate) const OWN_TIMEOUT: &str = "own-timeout";
 
-pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
-    ("SETUP", &["status", "demo", "completion", "version", "help", "schema", "env"]),
+pub(crate) const GROUPS: [(&str, &[&str]); 6] = [
+    (
+        "SETUP",
+        &[
+            "install",
+            "uninstall",
+            "check",
+            "status",
+            "demo",
+            "completion",
+            "version",
+            "help",
+            "schema",
+            "env",
+        ],
+    ),
     ("SERVICES", &["register", "deregister", "run", "attach", "detach"]),
     ("TRAFFIC", &["route", "split"]),
-    ("OBSERVE", &["top", "stat", "trace", "metrics"]),
+    ("OBSERVE", &["top", "stat", "trace", "events", "metrics"]),
     (
         "CONFIG",
         &[
@@ -22,6 +36,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
             "history", "undo",
         ],
     ),
+    ("SUPPORT", &["debug"]),
 ];
 
 const ROOT_TEMPLATE: &str =

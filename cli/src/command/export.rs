@@ -50,7 +50,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
         Format::Name => {
             edit::names(&text)?.iter().try_for_each(|name| context.output.say(name))?;
         }
-        Format::Table | Format::Wide | Format::Yaml => context.output.say_text(&text)?,
+        Format::Table | Format::Wide | Format::Yaml | Format::Short | Format::Junit => {
+            context.output.say_text(&text)?
+        }
     }
     Ok(Exit::DONE)
 }

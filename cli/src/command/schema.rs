@@ -56,7 +56,7 @@ fn list(context: &Context) -> Result<Exit, Failure> {
             let list = json!({"apiVersion": "mesh/v1", "kind": "SchemaList", "items": names()});
             context.output.document(&list)?;
         }
-        Format::Table | Format::Wide | Format::Name => {
+        Format::Table | Format::Wide | Format::Name | Format::Short | Format::Junit => {
             names().iter().try_for_each(|name| context.output.say(name))?;
         }
     }

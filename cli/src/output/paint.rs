@@ -19,6 +19,7 @@ pub(crate) enum Tone {
 pub(crate) enum Mark {
     Ok,
     Warn,
+    Fail,
 }
 
 /// What one of the two output streams can show.
@@ -69,6 +70,7 @@ impl Paint {
         let (symbol, ascii, tone) = match mark {
             Mark::Ok => ("✓", "ok", Tone::Good),
             Mark::Warn => ("!", "warn", Tone::Warn),
+            Mark::Fail => ("✗", "FAIL", Tone::Bad),
         };
         self.tone(tone, if self.unicode { symbol } else { ascii })
     }

@@ -171,6 +171,14 @@ impl Backend {
         }
     }
 
+    /// What the kernel says about each program.
+    pub(super) fn attached(&self) -> Vec<mesh_ebpf::Report> {
+        match self {
+            Self::Ebpf(ebpf) => ebpf.report(),
+            Self::Nft(_) | Self::Iptables(_) | Self::Netns(_) | Self::None => Vec::new(),
+        }
+    }
+
     /// Every rule in force, as its program prints it.
     pub(super) async fn listing(&self) -> io::Result<String> {
         match self {

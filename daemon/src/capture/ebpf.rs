@@ -131,6 +131,12 @@ impl Ebpf {
         Ok(())
     }
 
+    /// What the kernel says about each program; nothing where its cgroups are gone.
+    pub(super) fn report(&self) -> Vec<mesh_ebpf::Report> {
+        let root = File::open(self.mount.root());
+        root.map(|root| self.programs.report(root.as_fd())).unwrap_or_default()
+    }
+
     pub(super) fn counters(&self) -> Counters {
         let counters = self.programs.counters();
         Counters {

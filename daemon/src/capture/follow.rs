@@ -12,14 +12,18 @@ use super::plan::{self, Targets};
 use super::ready::Ready;
 use super::routes::{Entry, Tables};
 use super::watchdog::{Culprit, News, Watchdog};
-use super::{AddressNews, Counters, Status, host, own_addresses};
+use super::{AddressNews, Counters, InForce, Status, guard, host, own_addresses};
 use crate::state::{Reader, Snapshot};
 use crate::telemetry::{Events, Severity};
 
 const WARNING: Severity = Severity::Warning;
 
-/// Who wants to know the counters.
-pub(super) type CountRequests = mpsc::Receiver<oneshot::Sender<Counters>>;
+/// What can be asked of the follower, which has the backend.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Counters(oneshot::Sender<Counters>),
+    InForce(oneshot::Sender<InForce>),
+}
 
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -41,7 +45,7 @@ impl Follower {
     pub(super) async fn run(
         mut self,
         mut reader: Reader,
-        mut counts: CountRequests,
+        mut asked: mpsc::Receiver<Ask>,
         stop: CancellationToken,
     ) -> Backend {
         let addresses = AddressNews::subscribe();
@@ -67,10 +71,27 @@ impl Follower {
                 // Also the time to look at endpoints' health again.
                 news = watchdog.news() => self.mend(news).await,
                 () = addresses_changed(addresses.as_ref().ok()) => self.refresh(),
-                Some(request) = counts.recv() => {
-                    // Who asked may have gone; the next one asks again.
-                    request.send(self.backend.counters().await).ok();
+                Some(ask) = asked.recv() => self.answer(ask).await,
+            }
+        }
+    }
+
+    /// Who asked may have gone; the next one asks again.
+    async fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Counters(answer) => {
+                answer.send(self.backend.counters().await).ok();
+            }
+            Ask::InForce(answer) => {
+                let (programs, mut rules) = (self.backend.attached(), String::new());
+                match self.backend.listing().await {
+                    Ok(listing) => rules.push_str(&listing),
+                    Err(error) => rules.push_str(&format!("# cannot be listed: {error}\n")),
                 }
+                rules.push_str(&guard::listing().await);
+                rules.extend(self.entries.iter().map(|entry| format!("ip {entry}\n")));
+                let counters = self.backend.counters().await;
+                answer.send(InForce { rules, programs, counters }).ok();
             }
         }
     }

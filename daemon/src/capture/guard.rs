@@ -23,6 +23,13 @@ pub(super) async fn is_there() -> bool {
     nft::once::apply(&program, &format!("list table inet {TABLE}\n")).await.is_ok()
 }
 
+/// The table as the kernel has it; nothing where there is none.
+pub(super) async fn listing() -> String {
+    let Some(program) = host::program("nft") else { return String::new() };
+    let listed = nft::once::list(&program, &format!("list table inet {TABLE}\n")).await;
+    listed.unwrap_or_default()
+}
+
 /// `false`: it was not there.
 pub(super) async fn remove() -> io::Result<bool> {
     let Some(program) = host::program("nft") else { return Ok(false) };

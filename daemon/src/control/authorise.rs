@@ -64,6 +64,7 @@ fn access(path: &str) -> Access {
     match path.trim_start_matches("/mesh.v1.") {
         "StatusService/Handshake" | "StatusService/GetStatus" => Access::Anybody,
         "StatusService/GetSettings"
+        | "StatusService/GetCapture"
         | "ManifestService/Diff"
         | "ManifestService/Get"
         | "ManifestService/Watch"

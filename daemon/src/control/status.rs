@@ -67,6 +67,35 @@ impl StatusService for Overview {
     ) -> Result<Response<v1::ExplainTrafficResponse>, Status> {
         Ok(Response::new(self.explain(&request.into_inner()).await?))
     }
+
+    async fn get_capture(
+        &self,
+        _request: Request<v1::GetCaptureRequest>,
+    ) -> Result<Response<v1::GetCaptureResponse>, Status> {
+        let backend = self.0.daemon.capture_status().await.backend.to_owned();
+        let capture = self.0.daemon.capture.lock().await;
+        let in_force = match &*capture {
+            Some(capture) => capture.in_force().await,
+            None => capture::InForce::default(),
+        };
+        let capture::Counters { connections, questions, refused } = in_force.counters;
+        let counters =
+            [("connections", connections), ("questions", questions), ("refused", refused)];
+        let programs = in_force.programs.into_iter().map(|program| v1::BpfProgram {
+            hook: program.hook.name().to_owned(),
+            name: program.hook.program().to_owned(),
+            id: program.id,
+            runs: program.runs,
+            run_ns: u64::try_from(program.run_time.as_nanos()).unwrap_or(u64::MAX),
+            others: program.others,
+        });
+        Ok(Response::new(v1::GetCaptureResponse {
+            backend,
+            rules: in_force.rules,
+            programs: programs.collect(),
+            counters: counters.map(|(name, count)| (name.to_owned(), count)).into(),
+        }))
+    }
 }
 
 impl Overview {
@@ -139,6 +168,11 @@ impl Overview {
         }
     }
 
+    fn setting(&self, key: &str) -> String {
+        let found = self.0.daemon.settings.iter().find(|(known, ..)| known == key);
+        found.map(|(_, value, _)| value.clone()).unwrap_or_default()
+    }
+
     /// `found`: attachments that are not single processes.
     fn capture(
         &self,
@@ -154,12 +188,12 @@ impl Overview {
         v1::CaptureStatus {
             backend: backend.to_owned(),
             notes: capture.notes,
-            scope: "services".to_owned(),
+            scope: self.setting("capture.scope"),
             programs: capture.programs,
             runs: u32::try_from(scopes.len() - moved).unwrap_or(u32::MAX),
             attachments: u32::try_from(moved + found).unwrap_or(u32::MAX),
             local_endpoints: u32::try_from(own).unwrap_or(u32::MAX),
-            fail_mode: "open".to_owned(),
+            fail_mode: self.setting("capture.fail_mode"),
         }
     }
 

@@ -18,17 +18,29 @@ const RECORD: &str = "kind:string id:string traceId:string spanId:string request
     method:string host:string path:string status:integer? flag:string flagReason:string \
     route:object endpoint:object? tries:integer bytesSent:integer bytesReceived:integer \
     durationUs:integer generation:integer answer:string steps:array";
+const CHECK: &str = "id:string category:string status:string summary:string why:string fix:string \
+    doc:string";
+const EVENT: &str = "time:string? kind:string subject:string message:string severity:string";
+const INSTALLATION: &str = "apiVersion:string kind:string action:string version:string \
+    backend:string? receipt:string unit:string?";
+const INSTALL_PLAN: &str = "apiVersion:string kind:string host:string backend:string? files:array \
+    group:string? unit:string? steps:array rules:string sysctls:array checks:array";
 const HISTORY: &str = "generation:integer time:string? user:string uid:integer pid:integer \
     commandLine:string reason:string changes:array";
 
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 16] = [
     "AttachmentList",
     "ChangeList",
+    "CheckList",
     "DiffList",
     "Error",
+    "Event",
     "HistoryList",
+    "InstallPlan",
+    "Installation",
     "MetricsFrame",
     "RecordList",
+    "Removal",
     "RunList",
     "Status",
     "Trace",
@@ -42,6 +54,13 @@ pub(super) fn schema(name: &str) -> Option<Value> {
         "ChangeList" => {
             listed(CHANGE, "generation:integer live:object? undo:integer? warnings:array")
         }
+        "CheckList" => {
+            listed(CHECK, "passed:integer warnings:integer failed:integer durationMs:integer")
+        }
+        "Event" => object(EVENT),
+        "Installation" => object(INSTALLATION),
+        "InstallPlan" => object(INSTALL_PLAN),
+        "Removal" => object("apiVersion:string kind:string action:string dataKept:boolean"),
         "DiffList" => listed(CHANGE, "generation:integer"),
         "HistoryList" => listed(HISTORY, ""),
         "RecordList" => listed(RECORD, ""),
