@@ -135,8 +135,14 @@ impl Machine {
                  } 2>/dev/null | grep -vE '/(passwd|group|shadow|gshadow)-( |$)' | sort",
             ),
         ];
-        let mut state: State =
-            questions.into_iter().map(|(name, line)| (name.to_owned(), self.sh(line))).collect();
+        // One shell for all: entering the machine costs more than most questions.
+        let script: String =
+            questions.iter().map(|(name, line)| format!("echo '=== {name}'\n{line}\n")).collect();
+        let mut state = State::new();
+        for part in self.sh(&script).split("=== ").skip(1) {
+            let (name, answer) = part.split_once('\n').expect("a name and its answer");
+            state.insert(name.to_owned(), answer.to_owned());
+        }
         let cgroup = crate::host::cgroup2().join(&self.cgroup);
         state.insert("cgroup".to_owned(), cgroup.exists().to_string());
         state.insert("processes".to_owned(), self.sh("pgrep -x meshd || true"));

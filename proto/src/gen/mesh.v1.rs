@@ -160,6 +160,41 @@ pub struct Setting {
     #[prost(string, tag = "3")]
     pub origin: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCaptureRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetCaptureResponse {
+    /// "ebpf", "nft", "iptables" or "none".
+    #[prost(string, tag = "1")]
+    pub backend: ::prost::alloc::string::String,
+    /// Tables, chains, policy rules and routes of ours, as their programs print them.
+    #[prost(string, tag = "2")]
+    pub rules: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub programs: ::prost::alloc::vec::Vec<BpfProgram>,
+    /// Since start, by name: "connections", "questions", "refused"…
+    #[prost(map = "string, uint64", tag = "4")]
+    pub counters: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BpfProgram {
+    /// "cgroup/connect4".
+    #[prost(string, tag = "1")]
+    pub hook: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What the kernel and bpftool call it.
+    #[prost(uint32, tag = "3")]
+    pub id: u32,
+    /// 0 unless kernel.bpf_stats_enabled is set.
+    #[prost(uint64, tag = "4")]
+    pub runs: u64,
+    #[prost(uint64, tag = "5")]
+    pub run_ns: u64,
+    /// Programs of others at the same hook.
+    #[prost(string, repeated, tag = "6")]
+    pub others: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// Generated client implementations.
 pub mod status_service_client {
     #![allow(
@@ -351,6 +386,31 @@ pub mod status_service_client {
                 .insert(GrpcMethod::new("mesh.v1.StatusService", "ExplainTraffic"));
             self.inner.unary(req, path, codec).await
         }
+        /// GetCapture is the raw truth about capture, as the kernel has it (`meshctl debug`).
+        pub async fn get_capture(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCaptureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCaptureResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mesh.v1.StatusService/GetCapture",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mesh.v1.StatusService", "GetCapture"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -395,6 +455,14 @@ pub mod status_service_server {
             request: tonic::Request<super::ExplainTrafficRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ExplainTrafficResponse>,
+            tonic::Status,
+        >;
+        /// GetCapture is the raw truth about capture, as the kernel has it (`meshctl debug`).
+        async fn get_capture(
+            &self,
+            request: tonic::Request<super::GetCaptureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCaptureResponse>,
             tonic::Status,
         >;
     }
@@ -640,6 +708,51 @@ pub mod status_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ExplainTrafficSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mesh.v1.StatusService/GetCapture" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCaptureSvc<T: StatusService>(pub Arc<T>);
+                    impl<
+                        T: StatusService,
+                    > tonic::server::UnaryService<super::GetCaptureRequest>
+                    for GetCaptureSvc<T> {
+                        type Response = super::GetCaptureResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCaptureRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as StatusService>::get_capture(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCaptureSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
