@@ -262,11 +262,6 @@ impl Chains {
         text + "COMMIT\n"
     }
 
-    /// Takes out the jumps.
-    pub(super) fn disarmed(&self, there: &[usize]) -> String {
-        format!("*{}\n{}COMMIT\n", self.table, self.without_jumps(there))
-    }
-
     /// Takes out the jumps and the chains.
     pub(super) fn removed(&self, there: &[usize]) -> String {
         let mut text = format!("*{}\n", self.table);
