@@ -7,6 +7,7 @@ mod bring;
 mod error;
 mod follow;
 mod gates;
+mod namespaces;
 mod notify;
 mod plan;
 mod ports;

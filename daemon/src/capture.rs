@@ -60,7 +60,7 @@ use backend::Backend;
 pub(crate) use claim::Claim;
 pub(crate) use connections::open_connections;
 use follow::{Ask, Follower};
-pub(crate) use gate::{Blueprint, GateId, Role, Tag};
+pub(crate) use gate::{Blueprint, GateId, Home, Keeper, Namespaces, Role, Settle, Tag};
 pub(crate) use iptables::watch as watch_rules;
 pub(crate) use origin::{Origin, Origins};
 use plan::Targets;
@@ -144,6 +144,11 @@ impl Prepared {
         }
         let origins = backend.origins();
         Ok(Self { config: config.clone(), backend, origins, notes })
+    }
+
+    /// Whether processes in other network namespaces than meshd's own can be captured.
+    pub(crate) fn reaches_namespaces(&self) -> bool {
+        matches!(self.backend, Backend::Ebpf(_))
     }
 
     /// For workers and DNS, which start before anything is captured.

@@ -41,13 +41,13 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
-use crate::capture::{self, Attachments, Capture, Rootless, Runs};
+use crate::capture::{self, Attachments, Capture, Keeper, Rootless, Runs};
 use crate::config;
 use crate::health::Board;
 use crate::record::Rings;
 use crate::state::{Interner, Published, Store};
 use crate::telemetry::{Rates, Telemetry};
-pub(crate) use attach::follow as follow_attachments;
+pub(crate) use attach::{Whereabouts, follow as follow_attachments};
 use authorise::Gate;
 pub(crate) use bound::{Life, follow as follow_bound};
 use core::Core;
@@ -78,6 +78,8 @@ pub(crate) struct Daemon {
     pub(crate) attachments: Arc<Attachments>,
     /// `Some`: runs are in network namespaces of their own, and nothing else is captured.
     pub(crate) rootless: Option<Rootless>,
+    /// Has meshd listen in other network namespaces.
+    pub(crate) keeper: Keeper,
     pub(crate) capture: CaptureSlot,
 }
 
@@ -85,6 +87,14 @@ pub(crate) struct Daemon {
 pub(crate) type CaptureSlot = Arc<Mutex<Option<Capture>>>;
 
 impl Daemon {
+    fn whereabouts(&self) -> Whereabouts {
+        Whereabouts {
+            runs: self.runs.clone(),
+            attachments: Arc::clone(&self.attachments),
+            keeper: self.keeper.clone(),
+        }
+    }
+
     /// The default where nothing is captured, yet or any more.
     async fn capture_status(&self) -> capture::Status {
         match self.capture.lock().await.as_ref() {

@@ -36,7 +36,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 pub(crate) use gates::Gates;
-pub(crate) use listener::{Doors, bind, bind_inbound};
+pub(crate) use listener::{Doors, bind, bind_at, bind_inbound};
 
 use crate::capture::Origins;
 use crate::capture::egress::Names;

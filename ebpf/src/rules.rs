@@ -67,6 +67,17 @@ impl Rules {
         self.write()
     }
 
+    /// Captures nobody there any more.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn remove_netns(&mut self, cookie: u64) -> Result<(), MapError> {
+        match self.netns.remove(&cookie) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// In force for every call that starts after it returned.
     ///
     /// # Errors

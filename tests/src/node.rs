@@ -93,7 +93,13 @@ impl Node {
 
     /// Starts the daemon and waits until it says it is ready.
     pub fn boot(&mut self) {
-        let daemon = self.daemon_command();
+        self.boot_with(&[]);
+    }
+
+    /// The same with more variables in its environment.
+    pub fn boot_with(&mut self, variables: &[(&str, &str)]) {
+        let mut daemon = self.daemon_command();
+        daemon.envs(variables.iter().copied());
         self.start_and_wait(daemon);
     }
 

@@ -48,7 +48,7 @@ impl Gates {
         let network = self.origins.open(gate, &sockets, workload, &self.blueprint)?;
         let Sockets { doors, dns, raw, .. } = sockets;
         let doors = proxy::Doors::deal(gate, self.proxy.workers(), doors, &raw);
-        self.dns.open(gate, dns, raw).await;
+        self.dns.open(gate, dns, raw, None).await;
         self.proxy.open(doors).await;
         Ok((gate, network))
     }

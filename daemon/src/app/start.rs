@@ -12,10 +12,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::gates::{Gates, Guests};
+use super::namespaces::Doorman;
 use super::ports::Ports;
 use super::{StartError, follow};
 use crate::admin::{self, Admin};
-use crate::capture::{self, Attachments, CaptureError, Prepared, Rootless, Runs, dns};
+use crate::capture::{self, Attachments, CaptureError, Keeper, Prepared, Rootless, Runs, dns};
 use crate::config::{BackendChoice, CaptureScope, Config};
 use crate::control;
 use crate::health::{self, Board, Dialer};
@@ -88,13 +89,20 @@ impl Daemon {
             .map_err(|error| StartError::caused(codes::CAPTURE_FAILED, &error))?;
         let workers = Workers::start(ports.captured, &parts.proxy(&config, &prepared))
             .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
-        let attachments = parts.attachments(&config)?;
-        parts.bound_endpoints(runs.clone(), Arc::clone(&attachments));
         let dns = parts.start_tasks(&config, &prepared, ports.dns);
+        let doorman = Doorman::new(
+            &config,
+            (workers.gates(), dns.clone()),
+            Arc::clone(&parts.store),
+            prepared.reaches_namespaces(),
+        );
+        let keeper = parts.namespaces(doorman);
+        let whereabouts = parts.attachments(&config, runs.clone(), keeper)?;
+        parts.bound_endpoints(runs.clone(), Arc::clone(&whereabouts.attachments));
         let gates = Gates::new(&config, workers.gates(), dns, prepared.origins());
         let guests = parts.guests(&config, gates)?;
         let rootless = guests.as_ref().map(|guests| guests.rootless.clone());
-        parts.serve_api(ports.api, &config, (runs.clone(), rootless), attachments);
+        parts.serve_api(ports.api, &config, whereabouts, rootless);
         parts.serve_admin(ports.admin);
         let reader = parts.published.reader("capture");
         let installed = prepared
@@ -211,14 +219,27 @@ impl Parts {
     }
 
     /// Remembers what was attached, and follows it from now on.
-    fn attachments(&self, config: &Config) -> Result<Arc<Attachments>, StartError> {
+    fn attachments(
+        &self,
+        config: &Config,
+        runs: Option<Runs>,
+        keeper: Keeper,
+    ) -> Result<control::Whereabouts, StartError> {
         let attachments = Attachments::open(&config.state_dir)
             .map_err(|error| StartError::caused(codes::STATE_CORRUPT, &error))?;
         let attachments = Arc::new(attachments);
+        let whereabouts = control::Whereabouts { runs, attachments, keeper };
         let (store, events) = (Arc::clone(&self.store), self.telemetry.events.clone());
-        let follow = control::follow_attachments(store, Arc::clone(&attachments), events);
+        let follow = control::follow_attachments(store, whereabouts.clone(), events);
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
-        Ok(attachments)
+        Ok(whereabouts)
+    }
+
+    /// Listens in other network namespaces when asked to.
+    fn namespaces(&self, doorman: Doorman) -> Keeper {
+        let (keeper, requests) = Keeper::new();
+        self.tasks.spawn(doorman.serve(requests, self.stop.clone()));
+        keeper
     }
 
     /// Endpoints come and go with the processes they are bound to.
@@ -243,6 +264,7 @@ impl Parts {
         guests.map(Some)
     }
 
+    /// Returns who tells the DNS server about gates.
     fn start_tasks(&self, config: &Config, prepared: &Prepared, dns: dns::Sockets) -> dns::Gates {
         let events = self.telemetry.events.clone();
         let checker = health::Checker {
@@ -281,9 +303,10 @@ impl Parts {
         &self,
         socket: control::Socket,
         config: &Config,
-        (runs, rootless): (Option<Runs>, Option<Rootless>),
-        attachments: Arc<Attachments>,
+        whereabouts: control::Whereabouts,
+        rootless: Option<Rootless>,
     ) {
+        let control::Whereabouts { runs, attachments, keeper } = whereabouts;
         let daemon = control::Daemon {
             identity: config.identity.clone(),
             settings: config.origins.clone(),
@@ -299,6 +322,7 @@ impl Parts {
             runs,
             attachments,
             rootless,
+            keeper,
             capture: Arc::clone(&self.capture),
         };
         let served = control::serve(socket, daemon, self.stop.clone());

@@ -4,7 +4,7 @@
 //! remembered in the state directory and found again within milliseconds, since the folder it
 //! appears in is watched. Single processes are not here but moved into a scope of [`super::Runs`].
 
-mod find;
+pub(super) mod find;
 mod memory;
 mod watch;
 
@@ -19,8 +19,7 @@ use tokio::task::block_in_place;
 use tracing::{info, warn};
 
 use super::cgroup::{self, Mount};
-use super::netns::Netns;
-use super::{netns, process};
+use super::{Namespaces, netns, process};
 use crate::model::{Egress, Scope, ServiceName, Subject, Workload};
 use crate::state::Interner;
 pub(crate) use find::FindError;
@@ -49,8 +48,8 @@ pub(crate) struct Found {
     pub(crate) scope: Scope,
     /// Path below the cgroup2 mount; empty where no cgroup is its bound.
     pub(crate) cgroup: String,
-    /// Paths of the network namespaces its processes are in, meshd's own left out.
-    pub(crate) namespaces: Vec<PathBuf>,
+    /// Network namespaces its processes are in, meshd's own left out.
+    pub(crate) namespaces: Namespaces,
 }
 
 /// An attachment and where it is; `None` while its processes are gone.
@@ -185,7 +184,13 @@ impl Attachments {
             let subject = &held.attachment.subject;
             let found =
                 block_in_place(|| find::find(self.mount.as_ref(), subject, &held.last)).ok();
-            if found == held.found {
+            if let (Some(now), Some(before)) = (&found, &mut held.found)
+                && (now.scope, &now.cgroup) == (before.scope, &before.cgroup)
+            {
+                before.namespaces.clone_from(&now.namespaces);
+                continue;
+            }
+            if found.is_none() && held.found.is_none() {
                 continue;
             }
             if let Some(gone) = held.found.take() {
@@ -210,6 +215,12 @@ impl Attachments {
         if tokio::time::timeout(SWEEP, self.watches.stirred()).await.is_err() {
             return; // time to look anyway
         }
+    }
+
+    /// Network namespaces the attached processes are in, meshd's own left out.
+    pub(crate) fn namespaces(table: &Table) -> Namespaces {
+        let found = table.values().filter_map(|held| held.found.as_ref());
+        found.flat_map(|found| found.namespaces.clone()).collect()
     }
 
     fn watch(&self, table: &Table) {
@@ -269,7 +280,7 @@ impl Held {
 
 impl Found {
     fn plain(scope: Scope) -> Self {
-        Self { scope, cgroup: String::new(), namespaces: Vec::new() }
+        Self { scope, cgroup: String::new(), namespaces: Namespaces::new() }
     }
 
     /// The processes, now.
@@ -279,8 +290,7 @@ impl Found {
                 .map(|mount| cgroup::members(&mount.path(&self.cgroup)))
                 .unwrap_or_default(),
             Scope::Netns(_) => {
-                let inodes = self.namespaces.iter().filter_map(|path| Netns::inode_of(path).ok());
-                inodes.flat_map(process::in_network).collect()
+                self.namespaces.keys().flat_map(|inode| process::in_network(*inode)).collect()
             }
             Scope::Uid(uid) => process::processes(|pid| process::effective_uid(pid) == Some(uid)),
             Scope::Host => Vec::new(),

@@ -27,6 +27,7 @@ use tracing::warn;
 
 use super::egress::Names;
 use super::gate::Role;
+use super::netns::Netns;
 use super::{GateId, Origins, Raw};
 use crate::record::Ring;
 use crate::state::{Reader, Snapshot};
@@ -139,6 +140,14 @@ struct Door {
     gate: GateId,
     /// Sends answers from addresses of others.
     raw: Arc<Raw>,
+    /// Where other resolvers are asked; `None`: from meshd's own namespace.
+    home: Option<Arc<Netns>>,
+}
+
+impl Door {
+    fn start(&self, mark: u32) -> forward::Start<'_> {
+        forward::Start { mark, home: self.home.as_deref() }
+    }
 }
 
 /// Serves until `stop`, then ends at once: clients ask again elsewhere.
@@ -148,7 +157,7 @@ pub(crate) async fn serve(
     server: Server,
     stop: CancellationToken,
 ) {
-    let own = Door { gate: GateId::OWN, raw: Arc::new(Raw::lazy(server.mark)) };
+    let own = Door { gate: GateId::OWN, raw: Arc::new(Raw::lazy(server.mark)), home: None };
     let wake = server.reader.wake();
     let shared = Arc::new(Shared {
         origins: server.origins,
@@ -170,8 +179,8 @@ pub(crate) async fn serve(
             // A new snapshot is in use from the next question on; say so even if none comes.
             () = wake.changed() => drop(shared.snapshot()),
             Some(order) = orders.recv() => match order {
-                Order::Open { gate, sockets, raw } => {
-                    let door = Door { gate, raw };
+                Order::Open { gate, sockets, raw, home } => {
+                    let door = Door { gate, raw, home };
                     gates.insert(gate, listen(&mut listeners, sockets, &door, &shared));
                 }
                 Order::Close(gate) => {
@@ -206,7 +215,7 @@ fn listen(
         handles.push(listeners.spawn(udp::serve(socket, door.clone(), Arc::clone(shared))));
     }
     for listener in tcp {
-        handles.push(listeners.spawn(tcp::serve(listener, door.gate, Arc::clone(shared))));
+        handles.push(listeners.spawn(tcp::serve(listener, door.clone(), Arc::clone(shared))));
     }
     handles
 }

@@ -5,6 +5,8 @@
 //! for it leaves from meshd's own namespace.
 
 mod callers;
+mod home;
+mod keeper;
 mod namespace;
 mod pass;
 mod rules;
@@ -12,6 +14,8 @@ mod sockets;
 
 pub(super) use callers::Callers;
 pub(super) use callers::Counts;
+pub(crate) use home::Home;
+pub(crate) use keeper::{Keeper, Namespaces, Settle};
 pub(crate) use namespace::{Blueprint, OpenError, accept_for_others, build};
 pub(crate) use pass::{Delivery, Passage, PassageError, listen};
 pub(crate) use sockets::{Role, Sockets, Tag};

@@ -1,6 +1,7 @@
 //! What is captured, of whom: pure, so that a test can say it in a line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::model::{Place, Scope, Transport};
 use crate::state::Snapshot;
@@ -13,6 +14,8 @@ pub(super) struct Targets {
     pub(super) scopes: BTreeMap<u64, ScopeRule>,
     /// Ports of this node whose incoming traffic is taken.
     pub(super) inbound: BTreeSet<(Transport, u16)>,
+    /// Other network namespaces in which meshd listens, by cookie, and the sources there.
+    pub(super) gates: BTreeMap<u64, (Ipv4Addr, Ipv6Addr)>,
 }
 
 /// One workload's processes, and how much of their traffic is taken.
@@ -32,6 +35,8 @@ pub(super) struct Change {
     pub(super) left: Vec<(u64, ScopeRule)>,
     pub(super) opened: Vec<(Transport, u16)>,
     pub(super) closed: Vec<(Transport, u16)>,
+    pub(super) gates_opened: Vec<(u64, (Ipv4Addr, Ipv6Addr))>,
+    pub(super) gates_closed: Vec<u64>,
 }
 
 pub(super) fn targets(snapshot: &Snapshot) -> Targets {
@@ -43,6 +48,7 @@ pub(super) fn targets(snapshot: &Snapshot) -> Targets {
         destinations: snapshot.destinations.keys().copied().collect(),
         scopes: snapshot.workloads.iter().map(|(key, workload)| (*key, rule(workload))).collect(),
         inbound: snapshot.inbound.keys().copied().collect(),
+        gates: snapshot.gates.clone(),
     }
 }
 
@@ -58,6 +64,18 @@ pub(super) fn difference(old: &Targets, new: &Targets) -> Change {
         left: changed(old, new),
         opened: new.inbound.difference(&old.inbound).copied().collect(),
         closed: old.inbound.difference(&new.inbound).copied().collect(),
+        gates_opened: new
+            .gates
+            .iter()
+            .filter(|(cookie, sources)| old.gates.get(cookie) != Some(sources))
+            .map(|(cookie, sources)| (*cookie, *sources))
+            .collect(),
+        gates_closed: old
+            .gates
+            .keys()
+            .filter(|cookie| !new.gates.contains_key(cookie))
+            .copied()
+            .collect(),
     }
 }
 

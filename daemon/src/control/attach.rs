@@ -15,7 +15,7 @@ use super::core::Core;
 use super::error::Failure;
 use super::run::in_cgroup;
 use crate::capture::{
-    AttachError, Attachment, Attachments, FindError, Held, Run, Runs, Table, Turn, Wanted,
+    AttachError, Attachment, Attachments, FindError, Held, Keeper, Run, Runs, Table, Turn, Wanted,
     open_connections,
 };
 use crate::model::{ServiceName, Subject};
@@ -25,14 +25,35 @@ use crate::telemetry::{Events, Severity};
 pub(super) struct Attaching(pub(super) Arc<Core>);
 
 /// Makes known what comes and goes of everything attached; never returns.
-pub(crate) async fn follow(store: Arc<Store>, attachments: Arc<Attachments>, events: Events) {
+pub(crate) async fn follow(store: Arc<Store>, whereabouts: Whereabouts, events: Events) {
+    let attachments = &whereabouts.attachments;
     loop {
         let mut table = attachments.table().await;
-        for turn in attachments.refresh(&mut table) {
+        let turns = attachments.refresh(&mut table);
+        whereabouts.settle(&table).await;
+        for turn in turns {
             act_on(&store, &events, turn).await;
         }
         drop(table);
         attachments.stirred().await;
+    }
+}
+
+/// Where attached processes are, and who listens there.
+#[derive(Clone)]
+pub(crate) struct Whereabouts {
+    pub(crate) runs: Option<Runs>,
+    pub(crate) attachments: Arc<Attachments>,
+    pub(crate) keeper: Keeper,
+}
+
+impl Whereabouts {
+    /// Has meshd listen in every network namespace attached processes are in, and in no other.
+    /// Says where that cannot be.
+    async fn settle(&self, table: &Table) -> Vec<String> {
+        let mut wanted = Attachments::namespaces(table);
+        wanted.extend(self.runs.iter().flat_map(|runs| block_in_place(|| runs.namespaces())));
+        self.keeper.settle(wanted).await
     }
 }
 
@@ -149,7 +170,10 @@ impl Attaching {
         };
         let detail = format!("{} {name}, cgroup {}", counted(members.len()), run.cgroup);
         let change = change(&subject, v1::Action::Created, detail);
-        Ok(response(change, block_in_place(|| open_connections(&members))))
+        let table = self.0.daemon.attachments.table().await;
+        let problems = self.0.daemon.whereabouts().settle(&table).await;
+        let open = block_in_place(|| open_connections(&members));
+        Ok(warned(response(change, open), problems))
     }
 
     /// The process is in a scope already: fine where it is the one that was asked for.
@@ -189,6 +213,7 @@ impl Attaching {
         if before.as_ref() == Some(&held) {
             return Ok(response(change(&subject, v1::Action::Unchanged, String::new()), 0));
         }
+        let problems = self.0.daemon.whereabouts().settle(&table).await;
         let known = self.make_known(before.as_ref(), &held).await;
         if let Err(failure) = known {
             self.take_back(&mut table, before, &subject).await;
@@ -206,7 +231,7 @@ impl Attaching {
             detail.push_str(&format!(", cgroup {}", found.cgroup));
         }
         let open = block_in_place(|| open_connections(&pids));
-        Ok(response(change(&subject, action, detail), open))
+        Ok(warned(response(change(&subject, action, detail), open), problems))
     }
 
     async fn make_known(&self, before: Option<&Held>, held: &Held) -> Result<(), Failure> {
@@ -263,6 +288,8 @@ impl Attaching {
         let ended = block_in_place(|| scopes.release(&run.id))?;
         let forgotten = self.0.daemon.store.remove_workload(ended.cgroup_id).await;
         forgotten.map_err(|error| failed(&Subject::Pid(pid), error))?;
+        let table = self.0.daemon.attachments.table().await;
+        self.0.daemon.whereabouts().settle(&table).await;
         Ok(Some(format!("{} went back", counted(members))))
     }
 
@@ -276,6 +303,7 @@ impl Attaching {
             let forgotten = self.0.daemon.store.remove_workload(found.scope.key()).await;
             forgotten.map_err(|error| failed(subject, error))?;
         }
+        self.0.daemon.whereabouts().settle(&table).await;
         Ok(Some("new connections go direct".to_owned()))
     }
 
@@ -335,6 +363,11 @@ fn response(change: v1::ObjectChange, open: usize) -> v1::ChangeResponse {
         warnings: if open == 0 { Vec::new() } else { vec![warning] },
         ..v1::ChangeResponse::default()
     }
+}
+
+fn warned(mut response: v1::ChangeResponse, problems: Vec<String>) -> v1::ChangeResponse {
+    response.warnings.extend(problems);
+    response
 }
 
 fn shown_run(scopes: &Runs, run: &Run) -> v1::Attachment {

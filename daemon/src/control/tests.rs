@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::{Channel, Endpoint};
 
 use super::*;
-use crate::capture::Attachments;
+use crate::capture::{Attachments, Keeper};
 use crate::config::{Api, Identity, MetricsCompat};
 use crate::health::{self, Dialer};
 use crate::state::Vips;
@@ -355,6 +355,7 @@ fn daemon(dir: &Path) -> Daemon {
         runs: None,
         attachments: Arc::new(Attachments::open(&state).unwrap()),
         rootless: None,
+        keeper: Keeper::new().0,
         capture: Arc::default(),
     }
 }

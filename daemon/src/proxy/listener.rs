@@ -64,15 +64,27 @@ pub(crate) fn bind(
 ) -> Result<Vec<Doors>, BindError> {
     probe_exclusive(Type::STREAM, tcp_port)?;
     probe_exclusive(Type::DGRAM, udp_port)?;
-    let raw = Arc::new(Raw::lazy(mark));
+    bind_at((tcp_port, udp_port), workers, GateId::OWN, &Arc::new(Raw::lazy(mark)))
+}
+
+/// The same in the calling thread's network namespace, for `gate`.
+///
+/// # Errors
+/// As [`bind`], but a port that another daemon shares is not noticed.
+pub(crate) fn bind_at(
+    (tcp_port, udp_port): (u16, u16),
+    workers: NonZeroUsize,
+    gate: GateId,
+    raw: &Arc<Raw>,
+) -> Result<Vec<Doors>, BindError> {
     let door = |_| {
         Ok(Doors {
-            gate: GateId::OWN,
+            gate,
             tcp: both_families(tcp_port, listen)?,
             udp: both_families(udp_port, datagram::bind)?,
             inbound_tcp: Vec::new(),
             inbound_udp: Vec::new(),
-            raw: Arc::clone(&raw),
+            raw: Arc::clone(raw),
         })
     };
     (0..workers.get()).map(door).collect()

@@ -13,7 +13,7 @@ mod services;
 mod settle;
 mod split;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) objects: Vec<&'a Object>,
     pub(crate) claims: Vec<&'a Claim>,
     pub(crate) workloads: HashMap<u64, Arc<Workload>>,
+    pub(crate) gates: BTreeMap<u64, (Ipv4Addr, Ipv6Addr)>,
     /// This node, and its own addresses: an endpoint on 127.0.0.1 is captured at all of them.
     pub(crate) node: &'a str,
     pub(crate) addresses: &'a [IpAddr],
@@ -75,6 +76,7 @@ pub(crate) fn compile(inputs: &Inputs<'_>) -> Result<Snapshot, NoFreeAddress> {
         inbound,
         by_name,
         instances,
+        gates: inputs.gates.clone(),
         workloads: inputs.workloads.clone(),
     })
 }

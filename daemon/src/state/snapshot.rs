@@ -4,7 +4,7 @@
 //! A worker loads it once per request ([`super::Published`]); nothing in it changes but the live
 //! counters behind [`EndpointLive`], which outlive it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -37,6 +37,9 @@ pub(crate) struct Snapshot {
     pub(crate) by_name: HashMap<ServiceName, usize>,
     /// Endpoints with a name of their own, by service index and number: `0.web.mesh`.
     pub(crate) instances: HashMap<(usize, u32), Instance>,
+    /// Other network namespaces in which meshd listens, by cookie: what processes there show as
+    /// their source.
+    pub(crate) gates: BTreeMap<u64, (std::net::Ipv4Addr, std::net::Ipv6Addr)>,
     /// By key: a cgroup's inode, else a number with the top bit set.
     pub(crate) workloads: HashMap<u64, Arc<Workload>>,
 }

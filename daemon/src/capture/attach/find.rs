@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Found;
+use crate::capture::Namespaces;
 use crate::capture::cgroup::{self, Mount};
 use crate::capture::container;
 use crate::capture::netns::{self, Netns};
@@ -90,32 +91,25 @@ fn in_cgroup(mount: &Mount, path: &Path) -> io::Result<Found> {
     Ok(Found { scope: Scope::Cgroup(id), cgroup, namespaces })
 }
 
-/// Namespaces of the members that are not meshd's own, each once.
-pub(super) fn foreign_namespaces(cgroup: &Path) -> Vec<PathBuf> {
+/// Namespaces of the members that are not meshd's own.
+pub(in super::super) fn foreign_namespaces(cgroup: &Path) -> Namespaces {
     let own = Netns::own_inode().ok();
-    let mut seen = Vec::new();
-    let mut paths = Vec::new();
-    for pid in cgroup::members(cgroup) {
-        let path = netns::path_of_process(pid);
-        // The process may have ended: then it needs nothing.
-        let Ok(inode) = Netns::inode_of(&path) else { continue };
-        if Some(inode) != own && !seen.contains(&inode) {
-            seen.push(inode);
-            paths.push(path);
-        }
-    }
-    paths
+    let paths = cgroup::members(cgroup).into_iter().map(netns::path_of_process);
+    // A process that has ended needs nothing.
+    let known = paths.filter_map(|path| Some((Netns::inode_of(&path).ok()?, path)));
+    known.filter(|(inode, _)| Some(*inode) != own).collect()
 }
 
 fn in_netns(name: &str) -> Result<Found, FindError> {
     let path = netns::path_of(name);
     let failed = |source: io::Error| absent(&Subject::Netns(name.to_owned()), source);
-    if Netns::inode_of(&path).map_err(failed)? == Netns::own_inode().map_err(failed)? {
+    let inode = Netns::inode_of(&path).map_err(failed)?;
+    if inode == Netns::own_inode().map_err(failed)? {
         return Err(FindError::Wrong("that is the network namespace meshd itself is in"));
     }
     let namespace = Netns::open(&path).map_err(failed)?;
-    let scope = Scope::Netns(namespace.cookie);
-    Ok(Found { scope, cgroup: String::new(), namespaces: vec![path] })
+    let (scope, cgroup) = (Scope::Netns(namespace.cookie), String::new());
+    Ok(Found { scope, cgroup, namespaces: [(inode, path)].into() })
 }
 
 fn in_container(
@@ -157,12 +151,13 @@ fn with_pid(mount: Option<&Mount>, running: &container::Running) -> io::Result<F
         }
     }
     let path = netns::path_of_process(running.pid);
-    if Netns::inode_of(&path)? == Netns::own_inode()? {
+    let inode = Netns::inode_of(&path)?;
+    if inode == Netns::own_inode()? {
         return Err(io::Error::other("it has neither a cgroup nor a network namespace of its own"));
     }
     let namespace = Netns::open(&path)?;
-    let scope = Scope::Netns(namespace.cookie);
-    Ok(Found { scope, cgroup: String::new(), namespaces: vec![path] })
+    let (scope, cgroup) = (Scope::Netns(namespace.cookie), String::new());
+    Ok(Found { scope, cgroup, namespaces: [(inode, path)].into() })
 }
 
 fn id_of(path: &Path) -> Option<&str> {

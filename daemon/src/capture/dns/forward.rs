@@ -10,10 +10,28 @@ use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::answer::Question;
+use crate::capture::netns::Netns;
 
 /// Applications give up after five seconds; the answer has to come before that.
 const PATIENCE: Duration = Duration::from_millis(4500);
 const LARGEST: usize = 65_535;
+
+/// From where other resolvers are asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    pub(super) mark: u32,
+    /// 127.0.0.11 is a resolver only inside a container; `None`: meshd's own namespace.
+    pub(super) home: Option<&'a Netns>,
+}
+
+impl Start<'_> {
+    fn make<S: Send>(self, make: impl FnOnce() -> io::Result<S> + Send) -> io::Result<S> {
+        match self.home {
+            Some(home) => home.inside(make),
+            None => make(),
+        }
+    }
+}
 
 /// Sends `message` as it is and returns the answer as it comes.
 ///
@@ -23,20 +41,9 @@ pub(super) async fn over_udp(
     message: &[u8],
     question: &Question,
     resolver: SocketAddr,
-    mark: u32,
+    start: Start<'_>,
 ) -> io::Result<Vec<u8>> {
-    let socket = Socket::new(Domain::for_address(resolver), Type::DGRAM, None)?;
-    if mark != 0 {
-        socket.set_mark(mark)?;
-    }
-    socket.set_nonblocking(true)?;
-    let any = match resolver {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    };
-    socket.bind(&any.into())?;
-    socket.connect(&resolver.into())?;
-    let socket = UdpSocket::from_std(socket.into())?;
+    let socket = UdpSocket::from_std(start.make(|| datagrams(resolver, start.mark))?)?;
     let ask = async {
         socket.send(message).await?;
         let mut reply = vec![0; LARGEST];
@@ -51,13 +58,29 @@ pub(super) async fn over_udp(
     timeout(PATIENCE, ask).await.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
-pub(super) async fn connect(resolver: SocketAddr, mark: u32) -> io::Result<TcpStream> {
-    let socket = match resolver {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
+/// Connected to `resolver`.
+fn datagrams(resolver: SocketAddr, mark: u32) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(resolver), Type::DGRAM, None)?;
     if mark != 0 {
-        socket2::SockRef::from(&socket).set_mark(mark)?;
+        socket.set_mark(mark)?;
+    }
+    socket.set_nonblocking(true)?;
+    let any = match resolver {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    socket.bind(&any.into())?;
+    socket.connect(&resolver.into())?;
+    Ok(socket.into())
+}
+
+pub(super) async fn connect(resolver: SocketAddr, start: Start<'_>) -> io::Result<TcpStream> {
+    let socket = start.make(|| match resolver {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    })?;
+    if start.mark != 0 {
+        socket2::SockRef::from(&socket).set_mark(start.mark)?;
     }
     let connect = timeout(PATIENCE, socket.connect(resolver)).await;
     connect.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))

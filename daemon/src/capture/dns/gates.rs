@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Sockets;
+use crate::capture::netns::Netns;
 use crate::capture::{GateId, Raw};
 
 /// Orders the server has not come to yet.
@@ -12,7 +13,7 @@ const BACKLOG: usize = 64;
 
 #[derive(Debug)]
 pub(crate) enum Order {
-    Open { gate: GateId, sockets: Sockets, raw: Arc<Raw> },
+    Open { gate: GateId, sockets: Sockets, raw: Arc<Raw>, home: Option<Arc<Netns>> },
     Close(GateId),
 }
 
@@ -28,10 +29,18 @@ impl Gates {
         (Self(sender), orders)
     }
 
-    /// Serves `sockets` from now on; answers from addresses of others leave by `raw`.
-    pub(crate) async fn open(&self, gate: GateId, sockets: Sockets, raw: Arc<Raw>) {
+    /// Serves `sockets` from now on; answers from addresses of others leave by `raw`. Questions
+    /// for other resolvers are asked in `home`, where those are; `None`: from meshd's own
+    /// namespace.
+    pub(crate) async fn open(
+        &self,
+        gate: GateId,
+        sockets: Sockets,
+        raw: Arc<Raw>,
+        home: Option<Arc<Netns>>,
+    ) {
         // A server that has ended needs none.
-        let _ended = self.0.send(Order::Open { gate, sockets, raw }).await;
+        let _ended = self.0.send(Order::Open { gate, sockets, raw, home }).await;
     }
 
     pub(crate) async fn close(&self, gate: GateId) {

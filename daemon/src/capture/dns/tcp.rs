@@ -12,8 +12,8 @@ use tracing::debug;
 use super::answer::{Question, Verdict, consider};
 use super::report::{Asked, Outcome};
 use super::udp::{flag_of, report_forwarded};
-use super::{Shared, forward, told};
-use crate::capture::{GateId, Origin};
+use super::{Door, Shared, forward, told};
+use crate::capture::Origin;
 use crate::record::{Flag, Protocol};
 
 /// A client that asks nothing for this long is let go (RFC 7766 leaves it to us).
@@ -23,7 +23,7 @@ const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
 
 pub(super) async fn serve(
     listener: std::net::TcpListener,
-    gate: GateId,
+    door: Door,
     shared: Arc<Shared>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
@@ -33,9 +33,9 @@ pub(super) async fn serve(
         };
         match listener.accept().await {
             Ok((stream, _client)) => {
-                let connection = Arc::clone(&shared);
+                let (connection, door) = (Arc::clone(&shared), door.clone());
                 let task = async move {
-                    if let Err(error) = carry(stream, gate, &connection).await {
+                    if let Err(error) = carry(stream, &door, &connection).await {
                         debug!(%error, "a DNS connection ended");
                     }
                     drop(permit);
@@ -51,10 +51,11 @@ pub(super) async fn serve(
 }
 
 /// Answers the questions of one connection, one after the other.
-async fn carry(mut stream: TcpStream, gate: GateId, shared: &Shared) -> io::Result<()> {
+async fn carry(mut stream: TcpStream, door: &Door, shared: &Shared) -> io::Result<()> {
     let (client, local) = (stream.peer_addr()?, stream.local_addr()?);
-    let origin =
-        shared.origins.of(stream.as_fd(), client, local, gate).map_err(io::Error::other)?;
+    let origin = shared.origins.of(stream.as_fd(), client, local, door.gate);
+    let origin = origin.map_err(io::Error::other)?;
+    let start = door.start(shared.mark);
     let mut upstream = None;
     loop {
         let message = match timeout(IDLE, forward::read_message(&mut stream)).await {
@@ -76,7 +77,7 @@ async fn carry(mut stream: TcpStream, gate: GateId, shared: &Shared) -> io::Resu
                 answer.message
             }
             Verdict::Forward(question) => {
-                let reply = ask(&message, &question, &origin, &mut upstream, shared.mark).await;
+                let reply = ask(&message, &question, &origin, &mut upstream, start).await;
                 let reply = reply.map_err(|error| flag_of(&error));
                 if let Ok(reply) = &reply {
                     told::remember(shared, &asked, &question, reply);
@@ -95,11 +96,11 @@ async fn ask(
     question: &Question,
     origin: &Origin,
     upstream: &mut Option<TcpStream>,
-    mark: u32,
+    start: forward::Start<'_>,
 ) -> io::Result<Vec<u8>> {
     let mut resolver = match upstream.take() {
         Some(resolver) => resolver,
-        None => forward::connect(origin.destination, mark).await?,
+        None => forward::connect(origin.destination, start).await?,
     };
     let reply = forward::over_tcp(message, question, &mut resolver).await?;
     *upstream = Some(resolver);

@@ -117,7 +117,8 @@ async fn answer(inlet: &Arc<Inlet>, datagram: Datagram, shared: &Arc<Shared>) {
 /// Asks the resolver the application meant, and passes its answer on.
 async fn ask(inlet: &Inlet, datagram: Datagram, question: Question, asked: Asked, shared: &Shared) {
     let resolver = asked.origin.destination;
-    let reply = forward::over_udp(&datagram.message, &question, resolver, shared.mark).await;
+    let start = inlet.door.start(shared.mark);
+    let reply = forward::over_udp(&datagram.message, &question, resolver, start).await;
     let reply = reply.map_err(|error| {
         debug!(%error, %resolver, name = question.name, "no answer");
         flag_of(&error)

@@ -50,6 +50,14 @@ impl Ebpf {
                 outcome.note(removed, || format!("{:?} stays captured", rule.scope));
             }
         }
+        for (cookie, sources) in &change.gates_opened {
+            let set = self.rules.set_netns(*cookie, *sources, false);
+            outcome.note(set, || "a network namespace is not captured".to_owned());
+        }
+        for cookie in &change.gates_closed {
+            let removed = self.rules.remove_netns(*cookie);
+            outcome.note(removed, || "a network namespace stays captured".to_owned());
+        }
         for (transport, port) in &change.opened {
             let opened = self.inbound.open(protocol(*transport), *port);
             outcome.note(opened, || format!("{transport}:{port} is not taken"));

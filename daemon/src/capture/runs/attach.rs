@@ -1,7 +1,8 @@
 //! Processes that already run, moved into a scope and out of it again.
 
 use super::{EndedRun, Run, RunError, Runs, cgroup_error, is_within, note};
-use crate::capture::{cgroup, process};
+use crate::capture::attach::find::foreign_namespaces;
+use crate::capture::{Namespaces, cgroup, process};
 
 impl Runs {
     /// The scope `pid` is in, if any.
@@ -53,6 +54,15 @@ impl Runs {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
             moved => moved.map_err(failed),
         }
+    }
+
+    /// Network namespaces of attached processes, meshd's own left out.
+    pub(crate) fn namespaces(&self) -> Namespaces {
+        let scopes = self.scopes();
+        let attached = scopes.values().filter(|scope| scope.run.wanted.attached.is_some());
+        let paths: Vec<_> = attached.map(|scope| scope.path.clone()).collect();
+        drop(scopes);
+        paths.iter().flat_map(|path| foreign_namespaces(path)).collect()
     }
 
     /// Moves everybody back where they came from and removes the scope.

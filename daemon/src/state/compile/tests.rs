@@ -374,6 +374,7 @@ impl Mesh {
             objects: self.objects.iter().collect(),
             claims: self.claims.iter().collect(),
             workloads: HashMap::new(),
+            gates: Default::default(),
             node: "n1",
             addresses: &addresses,
             vips: Vips { base4: Ipv4Addr::new(240, 0, 0, 0), prefix4: 16, base6 },

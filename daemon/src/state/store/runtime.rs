@@ -1,7 +1,7 @@
 //! What is true only while the daemon runs: workloads, and the node's own addresses.
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use tokio::time::timeout;
@@ -19,6 +19,8 @@ pub(super) struct Runtime {
     workloads: HashMap<u64, Arc<Workload>>,
     /// Addresses of this host besides loopback.
     addresses: Vec<IpAddr>,
+    /// Other network namespaces in which meshd listens.
+    gates: BTreeMap<u64, (Ipv4Addr, Ipv6Addr)>,
     /// Bound claims whose processes run.
     present: BTreeSet<ClaimKey>,
     /// The same of claims about to be made.
@@ -34,6 +36,7 @@ impl Runtime {
             names,
             workloads: HashMap::new(),
             addresses: Vec::new(),
+            gates: BTreeMap::new(),
             present: BTreeSet::new(),
             presumed: BTreeSet::new(),
         }
@@ -60,6 +63,7 @@ impl Writer {
             objects: declared.objects.values().map(|held| &held.value).collect(),
             claims: declared.claims.values().map(|held| &held.value).filter(is_there).collect(),
             workloads: self.runtime.workloads.clone(),
+            gates: self.runtime.gates.clone(),
             node: &self.runtime.node,
             addresses: &self.runtime.addresses,
             vips: self.runtime.vips,
@@ -104,6 +108,15 @@ impl Store {
     /// Tells which addresses are this host's own.
     pub(crate) async fn set_addresses(&self, addresses: Vec<IpAddr>) -> Result<(), RuntimeError> {
         self.run_time(|runtime| runtime.addresses = addresses).await
+    }
+
+    /// In which other network namespaces meshd listens, by cookie, and what processes there show
+    /// as their source.
+    pub(crate) async fn set_gates(
+        &self,
+        gates: BTreeMap<u64, (Ipv4Addr, Ipv6Addr)>,
+    ) -> Result<(), RuntimeError> {
+        self.run_time(|runtime| runtime.gates = gates).await
     }
 
     /// The processes of this claim run: said before it is made, so that it is whole at once.

@@ -1,0 +1,42 @@
+//! Asks for gates in other network namespaces: attachments know where their processes are, and
+//! only the wiring knows everything a gate is made of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that may wait for each other.
+const BACKLOG: usize = 16;
+
+/// By the namespace's inode, a path that leads to it now.
+pub(crate) type Namespaces = BTreeMap<u64, PathBuf>;
+
+/// The namespaces that are to have a gate from now on, instead of those that had one.
+#[derive(Debug)]
+pub(crate) struct Settle {
+    pub(crate) wanted: Namespaces,
+    /// What could not be done, for a person.
+    pub(crate) done: oneshot::Sender<Vec<String>>,
+}
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeper(mpsc::Sender<Settle>);
+
+impl Keeper {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Settle>) {
+        let (sender, requests) = mpsc::channel(BACKLOG);
+        (Self(sender), requests)
+    }
+
+    /// Returns once exactly the `wanted` namespaces have gates, as far as that can be; with what
+    /// could not be done.
+    pub(crate) async fn settle(&self, wanted: Namespaces) -> Vec<String> {
+        let (done, outcome) = oneshot::channel();
+        if self.0.send(Settle { wanted, done }).await.is_err() {
+            return Vec::new(); // the daemon stops, and every gate with it
+        }
+        outcome.await.unwrap_or_default()
+    }
+}
