@@ -9,6 +9,7 @@ fn every_endpoint_and_port_has_a_name() {
     needs_root!();
     for backend in ["ebpf", "nft"] {
         let node = Node::with(&["--backend", backend]);
+        node.netns.add_address("10.9.9.9/32"); // to ask a remote resolver from
         let _one = Backend::http(&node.netns, "v1", 8080);
         let _two = Backend::http(&node.netns, "v2", 8081);
         node.ok(&["register", "web", "--port", "http:8080"]);

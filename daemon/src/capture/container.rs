@@ -72,7 +72,8 @@ fn inspect(socket: &Path, name: &str) -> io::Result<Option<Running>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // HTTP/1.0: the answer ends with the connection and is never chunked.
-    write!(stream, "GET /containers/{name}/json HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let request = format!("GET /containers/{name}/json HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(LARGEST_ANSWER).read_to_string(&mut answer)?;
     read(&answer)
