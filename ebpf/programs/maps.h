@@ -18,6 +18,15 @@ struct {
 	MAP_UINT(max_entries, 1);
 } LEASE SECTION(".maps");
 
+/* Other network namespaces with our listeners, by cookie. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_TYPE(key, __u64);
+	MAP_TYPE(value, struct mesh_netns);
+	MAP_UINT(max_entries, 4096);
+} NETNS SECTION(".maps");
+
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_HASH);
 	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);

@@ -18,7 +18,8 @@ INLINE struct mesh_address *unmask(struct bpf_sock_addr *ctx, const struct mesh_
 	struct mesh_address *asked = asked_for(ctx, peer);
 	if (asked)
 		return asked;
-	if (netns_cookie(ctx) == settings->netns && scope_of(settings))
+	__u64 netns = netns_cookie(ctx);
+	if ((netns == settings->netns || map_lookup(&NETNS, &netns)) && scope_of(settings, netns))
 		hear(ctx, peer);
 	return 0;
 }

@@ -35,9 +35,16 @@ INLINE void unpace(struct bpf_sock_addr *ctx)
 }
 
 INLINE void choose_source(struct route *route, const struct mesh_address *wanted,
-			  const struct mesh_config *config, const struct mesh_destination *found)
+			  const struct mesh_config *config, const struct mesh_netns *elsewhere,
+			  const struct mesh_destination *found)
 {
-	if (route->verdict == TO_PROXY && found)
+	if (elsewhere && is_loopback(wanted))
+		return;
+	if (elsewhere && wanted->family == AF_INET)
+		route->source[0] = elsewhere->source4;
+	else if (elsewhere)
+		__builtin_memcpy(route->source, elsewhere->source6, sizeof(route->source));
+	else if (route->verdict == TO_PROXY && found)
 		__builtin_memcpy(route->source, found->source, sizeof(route->source));
 	else if (is_loopback(wanted))
 		return;
@@ -108,10 +115,15 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 		return;
 	if (wanted->protocol != IPPROTO_TCP && wanted->protocol != IPPROTO_UDP)
 		return;
-	if (netns_cookie(ctx) != settings->netns)
-		return;
+	__u64 netns = netns_cookie(ctx);
+	struct mesh_netns *elsewhere = 0;
+	if (netns != settings->netns) {
+		elsewhere = map_lookup(&NETNS, &netns);
+		if (!elsewhere)
+			return;
+	}
 	name_loopback(wanted);
-	struct mesh_scope *scope = scope_of(settings);
+	struct mesh_scope *scope = scope_of(settings, netns);
 	route->verdict = screen(ctx, call, settings, scope, wanted);
 	if (route->verdict != TO_PROXY || !scope)
 		return;
@@ -131,7 +143,7 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 		int datagram = wanted->protocol == IPPROTO_UDP;
 		__u64 number = datagram ? note_flow(wanted, scope->workload)
 					 : note_connect(wanted, scope->workload);
-		choose_source(route, wanted, settings, found);
+		choose_source(route, wanted, settings, elsewhere, found);
 		choose_fake(route, settings, wanted, number);
 		if (!number)
 			route->verdict = REFUSE;

@@ -8,8 +8,9 @@ INLINE struct mesh_scope *scope_at(__u32 kind, __u64 id)
 	return map_lookup(&SCOPES, &key);
 }
 
-/* The deepest cgroup that is a scope, else the network namespace, the user, the host. 0 = none. */
-INLINE struct mesh_scope *scope_of(const struct mesh_config *config)
+/* The deepest cgroup that is a scope, else the network namespace `netns`, the user, the host. 0 =
+ * none. Users and the host count in meshd's own namespace only. */
+INLINE struct mesh_scope *scope_of(const struct mesh_config *config, __u64 netns)
 {
 	struct mesh_scope *found = 0;
 #pragma clang loop unroll(disable)
@@ -25,10 +26,10 @@ INLINE struct mesh_scope *scope_of(const struct mesh_config *config)
 			break;
 	}
 	if (!found && config->flags & SCOPES_BY_NETNS)
-		found = scope_at(OF_NETNS, config->netns);
-	if (!found && config->flags & SCOPES_BY_UID)
+		found = scope_at(OF_NETNS, netns);
+	if (!found && netns == config->netns && config->flags & SCOPES_BY_UID)
 		found = scope_at(OF_UID, (__u32)current_uid_gid());
-	if (!found && config->flags & SCOPE_HOST)
+	if (!found && netns == config->netns && config->flags & SCOPE_HOST)
 		found = scope_at(OF_HOST, 0);
 	return found && !found->excluded ? found : 0;
 }

@@ -24,6 +24,13 @@ struct mesh_address {
 	__u8 protocol;
 };
 
+/* A network namespace beside meshd's own in which it listens. */
+struct mesh_netns {
+	/* What an application there sees as its source; 0 = it has none. */
+	__u32 source4;
+	__u32 source6[4];
+};
+
 enum mesh_flag {
 	/* Some scope is a user's, the network namespace, the host. */
 	SCOPES_BY_UID = 1,
@@ -38,7 +45,7 @@ enum mesh_flag {
 };
 
 struct mesh_config {
-	/* Cookie of the network namespace with our listeners; processes elsewhere are left alone. */
+	/* Cookie of meshd's network namespace; processes elsewhere are left alone, but for NETNS. */
 	__u64 netns;
 	__u32 mark_own;
 	__u32 mark_mask;
@@ -158,6 +165,7 @@ enum mesh_counter {
 
 _Static_assert(sizeof(struct mesh_address) == 20, "mesh_address");
 _Static_assert(sizeof(struct mesh_config) == 80, "mesh_config");
+_Static_assert(sizeof(struct mesh_netns) == 20, "mesh_netns");
 _Static_assert(sizeof(struct mesh_scope_key) == 16, "mesh_scope_key");
 _Static_assert(sizeof(struct mesh_scope) == 16, "mesh_scope");
 _Static_assert(sizeof(struct mesh_destination) == 20, "mesh_destination");

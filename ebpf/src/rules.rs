@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use aya::Ebpf;
-use aya::maps::{Array, MapData, MapError};
+use aya::maps::{Array, HashMap, MapData, MapError};
 
 use crate::maps::destinations::Destinations;
 use crate::maps::exclusions::Exclusions;
 use crate::maps::scopes::Scopes;
-use crate::maps::take;
-use crate::shared::{RawConfig, flags, words};
+use crate::maps::{or_gone, take};
+use crate::shared::{RawConfig, RawNetns, flags, words};
 use crate::{Destination, Excluded, LoadError, Rule, Scope, Transport};
 
 /// What never changes while meshd runs.
@@ -38,6 +38,7 @@ pub struct Rules {
     settings: Settings,
     /// What applications see as their source; unspecified = there is none.
     sources: (Ipv4Addr, Ipv6Addr),
+    netns: HashMap<MapData, u64, RawNetns>,
     scopes: Scopes,
     destinations: Destinations,
     exclusions: Exclusions,
@@ -50,6 +51,7 @@ impl Rules {
             written: None,
             settings,
             sources: (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
+            netns: take(ebpf, "NETNS")?,
             scopes: Scopes::take(ebpf)?,
             destinations: Destinations::take(ebpf)?,
             exclusions: Exclusions::take(ebpf)?,
@@ -67,15 +69,26 @@ impl Rules {
         self.write()
     }
 
+    /// Captures in the network namespace with this cookie too, where meshd listens; applications
+    /// there see `sources` as their own.
+    ///
+    /// # Errors
+    /// The map is full.
+    pub fn set_netns(
+        &mut self,
+        cookie: u64,
+        (source4, source6): (Ipv4Addr, Ipv6Addr),
+    ) -> Result<(), MapError> {
+        let [source4, ..] = words(source4.into());
+        self.netns.insert(cookie, RawNetns { source4, source6: words(source6.into()) }, 0)
+    }
+
     /// Captures nobody there any more.
     ///
     /// # Errors
     /// The kernel refused.
     pub fn remove_netns(&mut self, cookie: u64) -> Result<(), MapError> {
-        match self.netns.remove(&cookie) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            removed => removed,
-        }
+        or_gone(self.netns.remove(&cookie))
     }
 
     /// In force for every call that starts after it returned.

@@ -65,6 +65,13 @@ pub(crate) struct RawConfig {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawNetns {
+    pub(crate) source4: u32,
+    pub(crate) source6: [u32; 4],
+}
+
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RawScopeKey {
     pub(crate) id: u64,
@@ -125,6 +132,7 @@ pub(crate) struct RawInbound {
 // The header asserts the same numbers.
 const _: () = assert!(size_of::<Address>() == 20);
 const _: () = assert!(size_of::<RawConfig>() == 80);
+const _: () = assert!(size_of::<RawNetns>() == 20);
 const _: () = assert!(size_of::<RawScopeKey>() == 16);
 const _: () = assert!(size_of::<RawScope>() == 16);
 const _: () = assert!(size_of::<RawDestination>() == 20);
@@ -138,6 +146,8 @@ const _: () = assert!(size_of::<RawInbound>() == 4);
 unsafe impl Pod for Address {}
 // SAFETY: as above.
 unsafe impl Pod for RawConfig {}
+// SAFETY: as above.
+unsafe impl Pod for RawNetns {}
 // SAFETY: as above.
 unsafe impl Pod for RawScopeKey {}
 // SAFETY: as above.

@@ -14,7 +14,7 @@ use crate::shared::{LEVELS, RawScope, RawScopeKey, flags};
 pub enum Scope {
     /// Everything in the cgroup with this inode, that many levels below the root.
     Cgroup { id: u64, level: u8 },
-    /// Everything in the network namespace with this cookie; only meshd's own is looked at.
+    /// Everything in the network namespace with this cookie, where meshd listens.
     Netns(u64),
     /// Everything of this (real) user in meshd's own network namespace.
     Uid(u32),

@@ -51,7 +51,7 @@ impl Ebpf {
             }
         }
         for (cookie, sources) in &change.gates_opened {
-            let set = self.rules.set_netns(*cookie, *sources, false);
+            let set = self.rules.set_netns(*cookie, *sources);
             outcome.note(set, || "a network namespace is not captured".to_owned());
         }
         for cookie in &change.gates_closed {
