@@ -57,7 +57,7 @@ fn rules(netns: &Netns) -> Vec<String> {
         let is_chain = |name: &&str| line == format!("chain {name} {{");
         let is_table = line.starts_with("table ip") && !line.contains("meshd");
         let framing = line.is_empty() || line == "}" || line.starts_with("type ");
-        framing || is_table || base_chains.iter().any(|name| is_chain(&name))
+        framing || is_table || base_chains.iter().any(is_chain)
     };
     if tables.lines().any(|line| !frame(line.trim())) {
         left.push(format!("nft rules:\n{tables}"));

@@ -44,7 +44,7 @@ fn datagrams_reach_the_service_and_answers_come_from_where_they_were_sent() {
         assert_eq!(heard.answers.len(), 1, "{:?}", heard.errors);
         assert!(heard.answers[0].1 == [b"one ", &large[..]].concat(), "30,000 bytes changed");
         let heard = cli.talk(&Talk::connected(&one4, b""));
-        assert_eq!(heard.texts(), [(one4.clone(), "one ".to_owned())], "an empty datagram is one");
+        assert_eq!(heard.texts(), [(one4, "one ".to_owned())], "an empty datagram is one");
 
         // As the mesh's own, not the client's: each went through the proxy.
         assert_eq!((one.seen().len(), two.seen().len()), (8, 2));

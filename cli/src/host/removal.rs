@@ -116,9 +116,9 @@ impl Removal {
         let made = self.receipt.as_ref().map(|receipt| receipt.made.clone()).unwrap_or_default();
         let had_unit = service::has_unit();
         for path in self.files() {
-            let before = made.iter().find_map(|made| match made {
-                Made::File { path: file, before } if *file == path => before.clone(),
-                _ => None,
+            let before = made.iter().find_map(|made| {
+                let Made::File { path: file, before } = made else { return None };
+                before.clone().filter(|_| *file == path)
             });
             match before {
                 Some(text) => failed(&path, replace(&path, text.as_bytes(), mode_of(&path))),

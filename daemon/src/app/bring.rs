@@ -19,12 +19,12 @@ use crate::proxy;
 /// The namespace could not be prepared, or the daemon did not take it.
 pub fn bring(path: &Path, run: &str) -> Result<(), StartError> {
     let passage = Passage::connect(path).and_then(|passage| Ok((passage.blueprint()?, passage)));
-    let (blueprint, passage) = passage.map_err(|error| refused(PassageError::Broken(error)))?;
+    let (blueprint, passage) = passage.map_err(|error| refused(&PassageError::Broken(error)))?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
     let sockets = runtime.block_on(open(&blueprint))?;
     drop(runtime);
-    passage.deliver(run, &sockets).map_err(refused)
+    passage.deliver(run, &sockets).map_err(|error| refused(&error))
 }
 
 type Tagged = Vec<(Tag, std::os::fd::OwnedFd)>;
@@ -58,6 +58,6 @@ fn unusable(error: &OpenError) -> StartError {
     }
 }
 
-fn refused(error: PassageError) -> StartError {
-    StartError::caused(codes::RUN_FAILED, &error)
+fn refused(error: &PassageError) -> StartError {
+    StartError::caused(codes::RUN_FAILED, error)
 }

@@ -57,13 +57,10 @@ impl Follower {
         let mut watchdog = if guards_host { Watchdog::open() } else { Watchdog::idle() };
         loop {
             let snapshot = reader.peek();
-            if applied != Some(snapshot.revision) {
+            if applied.replace(snapshot.revision) != Some(snapshot.revision) {
                 self.apply(&snapshot).await;
-                applied = Some(snapshot.revision);
             }
-            if self.backend.wants_endpoints() {
-                self.lead(&snapshot);
-            }
+            self.lead(&snapshot);
             reader.acknowledge(snapshot.revision);
             tokio::select! {
                 () = stop.cancelled() => return self.backend,
@@ -109,6 +106,9 @@ impl Follower {
 
     /// Where the backend sends calls to virtual addresses that meshd does not carry.
     fn lead(&mut self, snapshot: &Snapshot) {
+        if !self.backend.wants_endpoints() {
+            return;
+        }
         if let Some(leads) = self.ready.leads(snapshot) {
             let outcome = self.backend.lead(leads);
             self.report("endpoints", outcome);

@@ -110,8 +110,9 @@ impl Overview {
             other => return Err(usage(format!("no transport \"{other}\": tcp or udp"))),
         };
         let address = request.address.parse();
-        let address =
-            address.map_err(|_| usage(format!("no address and port: \"{}\"", request.address)))?;
+        let address = address.map_err(|error: std::net::AddrParseError| {
+            usage(format!("no address and port: \"{}\"", request.address)).why(error.to_string())
+        })?;
         let place = Place { transport, address };
         let snapshot = self.0.daemon.published.newest();
         let capture = self.0.daemon.capture.lock().await;

@@ -33,7 +33,7 @@ pub(super) fn admit(
         Err(record) => {
             socket.reset_on_close();
             if let Some(record) = record {
-                refused(worker, record, Flag::Unmeshed);
+                refused(worker, *record, Flag::Unmeshed);
             }
             None
         }
@@ -46,7 +46,7 @@ pub(super) fn enter(
     worker: &Worker,
     place: Place,
     client: SocketAddr,
-) -> Result<(Record, (Pinned, Destination)), Option<Record>> {
+) -> Result<(Record, (Pinned, Destination)), Option<Box<Record>>> {
     let pinned = worker.snapshot();
     let destination = destination(&pinned, place);
     let service = destination.and_then(|to| Some((to, pinned.services.get(to.service)?)));
@@ -58,7 +58,7 @@ pub(super) fn enter(
     // Whoever is in the mesh is captured where it calls, and comes another way.
     worker.shard.refused(service.id, Refusal::Unmeshed);
     if service.inbound.refuse_unmeshed.unwrap_or(worker.strict) {
-        return Err(Some(record));
+        return Err(Some(Box::new(record)));
     }
     Ok((record, (pinned, destination)))
 }

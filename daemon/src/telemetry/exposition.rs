@@ -169,7 +169,8 @@ impl View<'_> {
             "Body bytes (HTTP) or all bytes (TCP, UDP) from the client.",
             moved(|load| load.received),
         );
-        let counters: [(&str, &str, fn(&Load) -> u64); 3] = [
+        type Counter = (&'static str, &'static str, fn(&Load) -> u64);
+        let counters: [Counter; 3] = [
             ("mesh_datagrams_sent_total", "Datagrams towards clients.", |load| load.datagrams_sent),
             ("mesh_datagrams_received_total", "Datagrams from clients.", |load| {
                 load.datagrams_received

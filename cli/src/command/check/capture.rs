@@ -130,10 +130,8 @@ fn judged(id: &str, to: IpAddr, answer: io::Result<Answer>) -> Check {
 
 /// An error without the number of the system's.
 fn told(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        kind => kind.to_string(),
-    }
+    let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
+    if late { "no answer in time".to_owned() } else { error.kind().to_string() }
 }
 
 /// As programs do: through the host's own resolver.

@@ -161,8 +161,6 @@ fn http(id: String, answered: io::Result<Option<u16>>, fix: &str) -> Check {
 }
 
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        kind => kind.to_string(),
-    }
+    let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
+    if late { "no answer in time".to_owned() } else { error.kind().to_string() }
 }

@@ -30,8 +30,7 @@ fn names(entry: &Entry) -> [&'static str; 7] {
     let head = match (entry.record.kind, entry.record.protocol) {
         (Kind::Http, _) => "head",
         (Kind::Dns, _) => "question",
-        (Kind::Udp, _) => "detect",
-        (Kind::Tcp, Protocol::Tcp) => "detect",
+        (Kind::Udp, _) | (Kind::Tcp, Protocol::Tcp) => "detect",
         (Kind::Tcp, Protocol::Tls) => "tls hello",
         (Kind::Tcp, Protocol::Http10 | Protocol::Http11 | Protocol::Http2 | Protocol::Udp) => {
             "preface"

@@ -71,7 +71,7 @@ pub(super) fn admit(worker: &Worker, way: Way, flow: Flow) -> Option<(Record, Ro
         }
         Way::In => match inbound::enter(worker, Place::udp(flow.local), flow.client) {
             Ok((record, _)) => (record, Route::Inbound),
-            Err(Some(record)) => (record, Route::Refused(Flag::Unmeshed)),
+            Err(Some(record)) => (*record, Route::Refused(Flag::Unmeshed)),
             Err(None) => return None,
         },
     };
