@@ -40,13 +40,15 @@ pub(super) fn admit(
     }
 }
 
+type Entered = (Record, (Pinned, Destination));
+
 /// The beginning of its records, and where it goes. What may not come is counted; `Err` has the
 /// record of what came to a service that refuses it.
 pub(super) fn enter(
     worker: &Worker,
     place: Place,
     client: SocketAddr,
-) -> Result<(Record, (Pinned, Destination)), Option<Box<Record>>> {
+) -> Result<Entered, Option<Box<Record>>> {
     let pinned = worker.snapshot();
     let destination = destination(&pinned, place);
     let service = destination.and_then(|to| Some((to, pinned.services.get(to.service)?)));
