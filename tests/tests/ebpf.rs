@@ -209,3 +209,29 @@ fn name_that_asks_for_no_proxy_is_balanced_in_the_kernel() {
         (0..20).all(|_| cli.refused("fast.mesh:80").is_none())
     });
 }
+
+//
+#[test]
+fn what_is_reached_over_an_excluded_interface_is_left_alone() {
+    needs_root!();
+    let node = Node::stopped(&["--backend", "ebpf"]);
+    let text = "capture: {exclude: {interfaces: [w0]}}\n";
+    let settings = node.file("meshd.yaml", text).display().to_string();
+    let mut node = node.also(&["--config", &settings]);
+    let world = mesh_tests::World::beside(&node);
+    node.boot();
+    let far = Backend::http(&world.netns, "far", 80);
+    let near = Backend::http(&node.netns, "near", 8080);
+    node.ok(&["register", "far", "--address", "10.88.0.10", "--port", "http:80"]);
+    node.ok(&["register", "near", "--port", "http:8080"]);
+    let mut cli = node.run_as("cli");
+    let touched = |backend: &Backend| {
+        backend.seen().pop().expect("a request").head.one("x-request-id").is_some()
+    };
+    assert!(cli.get("10.88.0.10:80", "/x").ends_with("far GET /x 0"));
+    assert!(!touched(&far), "captured over the excluded interface");
+    assert!(cli.get("far.mesh", "/x").ends_with("far GET /x 0"));
+    assert!(touched(&far), "a name is not captured");
+    assert!(cli.get("127.0.0.1:8080", "/x").ends_with("near GET /x 0"));
+    assert!(touched(&near), "another interface is excluded too");
+}

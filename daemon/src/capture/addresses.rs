@@ -11,8 +11,9 @@ use nix::sys::socket::{
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
 
-/// `RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR` (linux/rtnetlink.h).
-const ADDRESS_NEWS: u32 = 0x10 | 0x100;
+/// `RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR` and the same of routes (linux/rtnetlink.h): the
+/// default route decides which of the addresses is this host's main one.
+const ADDRESS_NEWS: u32 = 0x10 | 0x100 | 0x40 | 0x400;
 
 /// Every unicast address of this network namespace but loopback, sorted.
 pub(crate) fn own_addresses() -> Vec<IpAddr> {

@@ -7,6 +7,7 @@
 
 mod apply;
 mod explain;
+mod interfaces;
 
 use std::fs::File;
 use std::io;
@@ -85,7 +86,6 @@ impl Ebpf {
     /// Returns the number of programs.
     pub(super) fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
         self.refresh(&own_addresses()).map_err(io::Error::other)?;
-        self.exclude().map_err(io::Error::other)?;
         let change = plan::difference(&Targets::default(), targets);
         if let Err(problem) = self.update(&change) {
             warn!(problem, "not everything is captured");
@@ -120,7 +120,8 @@ impl Ebpf {
         Ok(())
     }
 
-    /// The host's addresses may have changed: applications see them as their own.
+    /// The host's addresses or routes may have changed: applications see the addresses as their
+    /// own, and routes tell what an excluded interface leads to.
     pub(super) fn refresh(&mut self, own: &[IpAddr]) -> Result<(), String> {
         let sources = host::main_addresses(own);
         if self.sources != Some(sources) {
@@ -128,7 +129,7 @@ impl Ebpf {
             set.map_err(|error| format!("this host's addresses: {error}"))?;
             self.sources = Some(sources);
         }
-        Ok(())
+        self.exclude(own)
     }
 
     /// What the kernel says about each program; nothing where its cgroups are gone.

@@ -9,7 +9,7 @@ use tracing::debug;
 use super::super::plan::{Change, ScopeRule};
 use super::super::ready::{Lead, Leads};
 use super::super::{cgroup, host};
-use super::Ebpf;
+use super::{Ebpf, interfaces};
 use crate::model::{Place, Scope, Transport};
 
 /// Does what can be done; keeps the first of those that could not.
@@ -118,14 +118,19 @@ impl Ebpf {
     }
 
     /// What the settings leave alone.
-    pub(super) fn exclude(&mut self) -> Result<(), String> {
+    pub(super) fn exclude(&mut self, own: &[IpAddr]) -> Result<(), String> {
         let exclude = self.config.exclude.clone();
         let ports = exclude.ports.iter();
+        let covered = |net| exclude.cidrs.iter().any(|outer| interfaces::contains(*outer, net));
+        let routed = interfaces::nets(&exclude.interfaces, own).into_iter();
+        let mut nets: Vec<_> =
+            routed.map(|(net, over)| (net.0, net.1, over || covered(net))).collect();
+        nets.extend(exclude.cidrs.iter().map(|(base, prefix)| (*base, *prefix, true)));
         let excluded = Excluded {
             ports: ports
                 .map(|range| (protocol(range.transport), range.first..=range.last))
                 .collect(),
-            nets: exclude.cidrs.iter().map(|(base, prefix)| (*base, *prefix, true)).collect(),
+            nets,
             uids: exclude.uids,
         };
         self.rules.exclude(excluded).map_err(|error| format!("exclusions: {error}"))?;
