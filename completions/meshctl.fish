@@ -41,6 +41,9 @@ complete -c meshctl -n "__fish_meshctl_needs_command" -s q -l quiet -d 'Print no
 complete -c meshctl -n "__fish_meshctl_needs_command" -s v -l verbose -d 'Say more, on standard error'
 complete -c meshctl -n "__fish_meshctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c meshctl -n "__fish_meshctl_needs_command" -s V -l version -d 'Print version'
+complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "install" -d 'Install meshd on this host; confirmed over SSH, else rolled back'
+complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "uninstall" -d 'Remove everything install created, then prove nothing is left'
+complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "check" -d 'Test this host (--pre) or the running mesh'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "status" -d 'Show daemon, capture, traffic and problems on one screen'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "demo" -d 'Show the mesh at work, then remove every trace of it'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "completion" -d 'Set up shell completion'
@@ -60,6 +63,8 @@ complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "split" -d 'Set the 
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "top" -d 'Watch services, their subsets and endpoints live'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "stat" -d 'Show traffic, success and latency of services'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "trace" -d 'Send one real request, or show recorded ones, with every decision'
+complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "events" -d 'Show what happened: capture, health, settings'
+complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "debug" -d 'Show what capture has installed in the kernel'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "metrics" -d 'Print Prometheus metrics'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "apply" -d 'Apply manifests, all of them or none'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "diff" -d 'Show how the mesh differs from manifests (exit 1 if it does)'
@@ -72,6 +77,85 @@ complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "export" -d 'Print t
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "history" -d 'Show every change with author, command line and difference'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "undo" -d 'Revert the newest change, change N, or everything after N'
 complete -c meshctl -n "__fish_meshctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l capture -d 'Whose traffic is captured [default: services, those that are run, attached or registered]' -r -f -a "services\t''
+host\t''
+none\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l backend -d 'How: auto, ebpf, nft or iptables [default: auto]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l mesh -d 'Name of the mesh [default: default]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l node -d 'Name of this node [default: the host name]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l trust-domain -d 'SPIFFE trust domain [default: MESH.mesh]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-port -d 'Port never captured: 9000, tcp:9000, udp:9000-9010 (repeatable)' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-cidr -d 'Addresses never captured (repeatable)' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-uid -d 'User never captured (repeatable)' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-interface -d 'Interface whose traffic is never captured (repeatable)' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-cgroup -d 'Cgroup never captured, below the cgroup2 mount (repeatable)' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l fail-mode -d 'What becomes of other traffic while meshd is down [default: open, it flows]' -r -f -a "open\t''
+closed\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l confirm-within -d 'Roll back unless confirmed in time [default: 60s over SSH on a terminal, else off]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l accept-risk -d 'Do not ask for confirmation although this is an SSH session' -r -f -a "lose-ssh\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l prefix -d 'Folder whose libexec/ takes meshd [default: /usr/local]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+wide\t''
+json\t''
+yaml\t''
+name\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l jq -d 'Filter the JSON answer with a jq expression' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l no-systemd -d 'Start meshd as a plain daemon: no unit, and no start after a reboot'
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l dry-run -d 'Print every file, unit, rule and route, and change nothing'
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -s y -l yes -d 'Do not ask whether to proceed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l no-headers -d 'Tables without their header line'
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -s q -l quiet -d 'Print nothing on success; errors are still printed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -s v -l verbose -d 'Say more, on standard error'
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -s h -l help -d 'Print help'
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l drain -d 'How long open connections may go on [default: 10s]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l verify -d 'Compare the host with the snapshot the installation took' -r -f -a "true\t''
+false\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+wide\t''
+json\t''
+yaml\t''
+name\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l jq -d 'Filter the JSON answer with a jq expression' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l keep-data -d 'Keep the state folder: services, routes, history'
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -s y -l yes -d 'Do not ask whether to proceed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -l no-headers -d 'Tables without their header line'
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -s q -l quiet -d 'Print nothing on success; errors are still printed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -s v -l verbose -d 'Say more, on standard error'
+complete -c meshctl -n "__fish_meshctl_using_subcommand uninstall" -s h -l help -d 'Print help'
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l category -d 'Only these categories (comma separated, repeatable)' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l service -d 'Why one service cannot be reached: names the layer that fails' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l fail-on -d 'What counts as failed: fail or warn' -r -f -a "fail\t''
+warn\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l wait -d 'Try again for this long until nothing fails' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+wide\t''
+json\t''
+yaml\t''
+name\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l jq -d 'Filter the JSON answer with a jq expression' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l pre -d 'Before an installation: only what the host itself must have'
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -l no-headers -d 'Tables without their header line'
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -s q -l quiet -d 'Print nothing on success; errors are still printed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -s v -l verbose -d 'Say more, on standard error'
+complete -c meshctl -n "__fish_meshctl_using_subcommand check" -s h -l help -d 'Print help'
 complete -c meshctl -n "__fish_meshctl_using_subcommand status" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand status" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 wide\t''
@@ -555,6 +639,80 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand trace; and __fish_seen_s
 complete -c meshctl -n "__fish_meshctl_using_subcommand trace; and __fish_seen_subcommand_from help" -f -a "list" -d 'List recent requests and connections'
 complete -c meshctl -n "__fish_meshctl_using_subcommand trace; and __fish_seen_subcommand_from help" -f -a "get" -d 'Show one recorded trace again'
 complete -c meshctl -n "__fish_meshctl_using_subcommand trace; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -l since -d 'Only those of this last time' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -l severity -d 'Only those at least this bad' -r -f -a "info\t''
+warning\t''
+error\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+wide\t''
+json\t''
+yaml\t''
+name\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -l jq -d 'Filter the JSON answer with a jq expression' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -s f -l follow -d 'Go on with new ones, until Ctrl-C'
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -l no-headers -d 'Tables without their header line'
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -s q -l quiet -d 'Print nothing on success; errors are still printed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -s v -l verbose -d 'Say more, on standard error'
+complete -c meshctl -n "__fish_meshctl_using_subcommand events" -s h -l help -d 'Print help'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+wide\t''
+json\t''
+yaml\t''
+name\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -l jq -d 'Filter the JSON answer with a jq expression' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -l no-headers -d 'Tables without their header line'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -s q -l quiet -d 'Print nothing on success; errors are still printed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -s v -l verbose -d 'Say more, on standard error'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -s h -l help -d 'Print help'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -f -a "rules" -d 'Tables, chains, policy rules and routes of ours, as their programs print them'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -f -a "ebpf" -d 'Programs of ours: where they sit, how often they ran, who else is there'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and not __fish_seen_subcommand_from rules ebpf help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+wide\t''
+json\t''
+yaml\t''
+name\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -l jq -d 'Filter the JSON answer with a jq expression' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -l no-headers -d 'Tables without their header line'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -s q -l quiet -d 'Print nothing on success; errors are still printed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -s v -l verbose -d 'Say more, on standard error'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from rules" -s h -l help -d 'Print help'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+wide\t''
+json\t''
+yaml\t''
+name\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -l jq -d 'Filter the JSON answer with a jq expression' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -l socket -d 'API socket of meshd [default: /run/meshd/meshd.sock]' -r -F
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -s n -l namespace -d 'Namespace of the names given' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -l no-headers -d 'Tables without their header line'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -s q -l quiet -d 'Print nothing on success; errors are still printed'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -s v -l verbose -d 'Say more, on standard error'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from ebpf" -s h -l help -d 'Print help'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from help" -f -a "rules" -d 'Tables, chains, policy rules and routes of ours, as their programs print them'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from help" -f -a "ebpf" -d 'Programs of ours: where they sit, how often they ran, who else is there'
+complete -c meshctl -n "__fish_meshctl_using_subcommand debug; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c meshctl -n "__fish_meshctl_using_subcommand metrics" -l timeout -d 'Longest time one call to meshd may take, 0 for no limit [default: 30s] [env: MESHCTL_TIMEOUT=]' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand metrics" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 wide\t''
@@ -757,35 +915,42 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand undo" -l no-headers -d '
 complete -c meshctl -n "__fish_meshctl_using_subcommand undo" -s q -l quiet -d 'Print nothing on success; errors are still printed'
 complete -c meshctl -n "__fish_meshctl_using_subcommand undo" -s v -l verbose -d 'Say more, on standard error'
 complete -c meshctl -n "__fish_meshctl_using_subcommand undo" -s h -l help -d 'Print help'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "status" -d 'Show daemon, capture, traffic and problems on one screen'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "demo" -d 'Show the mesh at work, then remove every trace of it'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "completion" -d 'Set up shell completion'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "version" -d 'Show the versions of meshctl and meshd'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "schema" -d 'Print the JSON Schema of a kind'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "lint" -d 'Validate manifests offline'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "explain" -d 'Explain a kind, a field, an error code, or what happens to a process\'s traffic'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "env" -d 'Show settings in force and their origin'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "register" -d 'Declare an endpoint of a service (upsert)'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "deregister" -d 'Remove an endpoint (or the service with --all)'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "run" -d 'Run one command inside the mesh'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "attach" -d 'Bring a PID, systemd unit, container or user into the mesh (new connections only)'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "detach" -d 'Take a PID, systemd unit, container or user out of the mesh again'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "route" -d 'Set match rules, timeouts and retries of a service'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "split" -d 'Set the weights of a service\'s subsets'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "top" -d 'Watch services, their subsets and endpoints live'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "stat" -d 'Show traffic, success and latency of services'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "trace" -d 'Send one real request, or show recorded ones, with every decision'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "metrics" -d 'Print Prometheus metrics'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "apply" -d 'Apply manifests, all of them or none'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "diff" -d 'Show how the mesh differs from manifests (exit 1 if it does)'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "get" -d 'Show objects: services, routes, runs, attachments'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "describe" -d 'Show one object with all that is known about it'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "delete" -d 'Delete objects'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "wait" -d 'Wait until objects are in a state (exit 124 if they are not in time)'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "export" -d 'Print the declared state as manifests'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "history" -d 'Show every change with author, command line and difference'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "undo" -d 'Revert the newest change, change N, or everything after N'
-complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from status demo completion version schema lint explain env register deregister run attach detach route split top stat trace metrics apply diff get describe delete wait export history undo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "install" -d 'Install meshd on this host; confirmed over SSH, else rolled back'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "uninstall" -d 'Remove everything install created, then prove nothing is left'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "check" -d 'Test this host (--pre) or the running mesh'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "status" -d 'Show daemon, capture, traffic and problems on one screen'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "demo" -d 'Show the mesh at work, then remove every trace of it'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "completion" -d 'Set up shell completion'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "version" -d 'Show the versions of meshctl and meshd'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "schema" -d 'Print the JSON Schema of a kind'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "lint" -d 'Validate manifests offline'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "explain" -d 'Explain a kind, a field, an error code, or what happens to a process\'s traffic'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "env" -d 'Show settings in force and their origin'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "register" -d 'Declare an endpoint of a service (upsert)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "deregister" -d 'Remove an endpoint (or the service with --all)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "run" -d 'Run one command inside the mesh'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "attach" -d 'Bring a PID, systemd unit, container or user into the mesh (new connections only)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "detach" -d 'Take a PID, systemd unit, container or user out of the mesh again'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "route" -d 'Set match rules, timeouts and retries of a service'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "split" -d 'Set the weights of a service\'s subsets'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "top" -d 'Watch services, their subsets and endpoints live'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "stat" -d 'Show traffic, success and latency of services'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "trace" -d 'Send one real request, or show recorded ones, with every decision'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "events" -d 'Show what happened: capture, health, settings'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "debug" -d 'Show what capture has installed in the kernel'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "metrics" -d 'Print Prometheus metrics'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "apply" -d 'Apply manifests, all of them or none'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "diff" -d 'Show how the mesh differs from manifests (exit 1 if it does)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "get" -d 'Show objects: services, routes, runs, attachments'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "describe" -d 'Show one object with all that is known about it'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "delete" -d 'Delete objects'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "wait" -d 'Wait until objects are in a state (exit 124 if they are not in time)'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "export" -d 'Print the declared state as manifests'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "history" -d 'Show every change with author, command line and difference'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "undo" -d 'Revert the newest change, change N, or everything after N'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and not __fish_seen_subcommand_from install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and __fish_seen_subcommand_from trace" -f -a "request" -d 'Send one real request and show every decision'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and __fish_seen_subcommand_from trace" -f -a "list" -d 'List recent requests and connections'
 complete -c meshctl -n "__fish_meshctl_using_subcommand help; and __fish_seen_subcommand_from trace" -f -a "get" -d 'Show one recorded trace again'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and __fish_seen_subcommand_from debug" -f -a "rules" -d 'Tables, chains, policy rules and routes of ours, as their programs print them'
+complete -c meshctl -n "__fish_meshctl_using_subcommand help; and __fish_seen_subcommand_from debug" -f -a "ebpf" -d 'Programs of ours: where they sit, how often they ran, who else is there'

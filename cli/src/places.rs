@@ -1,16 +1,9 @@
-//! Where things are: programs, and what a user's own meshd has.
+//! Where a user's own meshd has its things.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::unistd::geteuid;
-
-/// The program of this name in our own folder, else whatever PATH has.
-pub(crate) fn beside_us(name: &str) -> PathBuf {
-    let ours = env::current_exe().ok();
-    let beside = ours.as_deref().and_then(Path::parent).map(|folder| folder.join(name));
-    beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from(name))
-}
 
 /// Folder of the sockets of this user's own meshd.
 pub(crate) fn runtime() -> PathBuf {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::host::facts;
+
 /// Commands whose output is the host's network configuration.
 const QUESTIONS: [&[&str]; 5] = [
     &["nft", "-s", "list", "ruleset"],
@@ -24,7 +26,7 @@ impl Host {
     pub(super) fn look() -> Self {
         let mut names = BTreeSet::new();
         collect(Path::new("/run/netns"), 1, &mut names);
-        if let Some(mount) = cgroup_mount() {
+        if let Some(mount) = facts::cgroup2() {
             collect(&mount, 3, &mut names);
         }
         Self { answers: QUESTIONS.iter().map(|words| answer(words)).collect(), names }
@@ -44,16 +46,6 @@ impl Host {
         differences.extend(left.map(|name| format!("{} is left", name.display())));
         differences
     }
-}
-
-/// Where cgroup v2 is mounted, which on some hosts is not /sys/fs/cgroup.
-pub(super) fn cgroup_mount() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let (place, kind) = (fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(place))
-    })
 }
 
 /// The lines of a command's answer; none where the command does not exist.

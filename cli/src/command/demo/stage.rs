@@ -16,11 +16,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::backend::Backend;
-use super::host;
+
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::places;
+use crate::host::{facts, program};
 
 const BACKENDS: [(u16, &str); 3] = [(3000, "v1"), (3001, "v1"), (3002, "v2")];
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -86,7 +86,7 @@ impl Stage {
     }
 
     fn start_meshd(&mut self) -> Result<(), Failure> {
-        let program = places::beside_us("meshd");
+        let program = program::beside_us("meshd");
         let log = File::create(self.folder.join("meshd.log"))?;
         let mut command = Command::new(&program);
         command
@@ -232,7 +232,7 @@ fn network() -> Result<(), Failure> {
 
 /// meshd removes its cgroup when it stops; after a kill it is left to us.
 fn remove_cgroup(name: &str) {
-    let Some(root) = host::cgroup_mount().map(|mount| mount.join(name)) else {
+    let Some(root) = facts::cgroup2().map(|mount| mount.join(name)) else {
         return;
     };
     for entry in fs::read_dir(&root).into_iter().flatten().flatten() {

@@ -16,6 +16,7 @@ use nix::unistd::{ForkResult, fork, geteuid, setsid};
 
 use crate::client::Client;
 use crate::error::Failure;
+use crate::host::program;
 use crate::places;
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -79,7 +80,7 @@ impl Started {
         let log_path = folder.join("meshd.log");
         let log = File::options().create(true).append(true).open(&log_path)?;
         log.set_len(0)?;
-        let program = places::beside_us("meshd");
+        let program = program::beside_us("meshd");
         let mut command = Command::new(&program);
         command
             .args(["--backend", "netns", "--ends-with-runs", "--log-format", "text"])

@@ -18,7 +18,7 @@ use nix::unistd::{getegid, geteuid};
 use serde_json::Value;
 
 use crate::error::{Exit, Failure};
-use crate::places;
+use crate::host::program;
 
 const NET_ADMIN: u32 = 12;
 const NET_RAW: u32 = 13;
@@ -42,7 +42,7 @@ fn write(map: &str, text: &str) -> io::Result<()> {
 
 /// Lets meshd's own program set up the network from inside.
 fn furnish(run: &StartRunResponse) -> Result<(), Failure> {
-    let program = places::beside_us("meshd");
+    let program = program::beside_us("meshd");
     let mut command = Command::new(&program);
     command.args(["--gate", &run.gate, "--run", &run.id]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
