@@ -5,7 +5,7 @@ use crate::world::World;
 
 /// Each backend.
 pub fn backends() -> Vec<&'static str> {
-    vec!["ebpf", "nft"]
+    vec!["ebpf", "nft", "iptables"]
 }
 
 /// Runs `check` on a node of each backend that has a world beside it.

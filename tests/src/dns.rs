@@ -1,6 +1,7 @@
 //! A name server inside a namespace: the one the workload used before it was meshed.
 
-use std::net::{IpAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use crate::netns::Netns;
@@ -17,7 +18,13 @@ impl NameServer {
         if !address.is_loopback() {
             netns.add_address(&address.to_string());
         }
-        let socket = netns.inside(move || UdpSocket::bind((address, 53)).expect("port 53"));
+        Self::at(netns, SocketAddr::from((address, 53)))
+    }
+
+    /// Listens there, over UDP and TCP.
+    pub fn at(netns: &Netns, address: SocketAddr) -> Self {
+        let sockets = netns.inside(move || (UdpSocket::bind(address), TcpListener::bind(address)));
+        let (socket, listener) = (sockets.0.expect("UDP port 53"), sockets.1.expect("TCP port 53"));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&asked);
         netns.spawn(move || {
@@ -28,12 +35,31 @@ impl NameServer {
                 socket.send_to(&reply, client).unwrap_or_default();
             }
         });
+        let log = Arc::clone(&asked);
+        netns.spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let name = converse(&stream);
+                log.lock().unwrap().extend(name);
+            }
+        });
         Self { asked }
     }
 
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
+}
+
+/// One question over TCP.
+fn converse(mut stream: &TcpStream) -> Option<String> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut query).ok()?;
+    let (name, reply) = answer(&query)?;
+    let length = u16::try_from(reply.len()).ok()?.to_be_bytes();
+    stream.write_all(&[&length, &reply[..]].concat()).ok()?;
+    Some(name)
 }
 
 /// The first name server of the host's resolv.conf.

@@ -1,7 +1,12 @@
 //! Another host beside a node: what a program reaches that is not in the mesh.
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::time::Duration;
+
 use crate::netns::Netns;
 use crate::node::Node;
+use crate::wait::until;
 
 /// A network namespace behind a cable. The node's default route leads to it.
 ///
@@ -20,6 +25,17 @@ impl World {
     pub fn beside(node: &Node) -> Self {
         let netns = Netns::new("w1");
         let (near, far) = (&node.netns, &netns);
+        for side in [near, far] {
+            // Else every address of a new cable is tentative for a second.
+            let words = [
+                "sysctl",
+                "-qw",
+                "net.ipv6.conf.all.accept_dad=0",
+                "net.ipv6.conf.default.accept_dad=0",
+            ];
+            let done = side.command(words[0]).args(&words[1..]).status();
+            assert!(done.is_ok_and(|status| status.success()), "sysctl");
+        }
         near.ip(&["link", "add", "w0", "type", "veth", "peer", "name", "h0", "netns", far.name()]);
         for (side, device, ends) in
             [(near, "w0", Self::NODE), (far, "h0", ["10.77.0.2", "fd77::2"])]
@@ -33,6 +49,11 @@ impl World {
         }
         near.ip(&["route", "replace", "default", "via", "10.77.0.2"]);
         near.ip(&["-6", "route", "replace", "default", "via", "fd77::2"]);
+        // Nobody listens there: a refusal is an answer, so the way there and back is open.
+        until("the cable works", Duration::from_secs(5), || {
+            near.inside(|| TcpStream::connect("[fd88::10]:1"))
+                .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+        });
         Self { netns }
     }
 }

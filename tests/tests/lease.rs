@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use mesh_tests::backends::backends;
 use mesh_tests::load::Plan;
 use mesh_tests::wait::{pause, until};
 use mesh_tests::watch::Watch;
@@ -52,7 +53,7 @@ fn foreign_calls_go_on(backend: &str, end: impl FnOnce(&mut Node)) {
 #[test]
 fn foreign_traffic_outlives_a_killed_daemon() {
     needs_root!();
-    for backend in ["ebpf", "nft"] {
+    for backend in backends() {
         foreign_calls_go_on(backend, Node::kill);
     }
 }
@@ -61,7 +62,7 @@ fn foreign_traffic_outlives_a_killed_daemon() {
 #[test]
 fn foreign_traffic_outlives_a_daemon_that_hangs() {
     needs_root!();
-    for backend in ["ebpf", "nft"] {
+    for backend in backends() {
         foreign_calls_go_on(backend, |node| node.signal(Signal::SIGSTOP));
     }
 }

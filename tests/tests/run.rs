@@ -105,3 +105,27 @@ fn run_says_who_the_command_is() {
     let said = node.meshctl(&["run", "-v", "--as", "cli", "--", "true"]).exits(0);
     said.complains(&["run-", &node.cgroup, "/svc/cli"]);
 }
+
+// covers: ACC-33
+#[test]
+fn command_is_the_process_that_was_started_and_takes_its_endpoint_along() {
+    needs_root!();
+    let node = Node::start();
+    for (signal, code) in [("INT", 130), ("KILL", 137)] {
+        let words = ["run", "--as", "job", "--port", "tcp:8085", "--", "sleep", "300"];
+        let mut command = node.command(mesh_tests::programs::program("meshctl"));
+        let mut child = command.args(words).spawn().unwrap();
+        let name = || fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap();
+        until("the command in meshctl's place", Duration::from_secs(5), || name() == "sleep\n");
+        let endpoints = || node.meshctl(&["get", "service/job", "-o", "json"]).stdout;
+        assert!(endpoints().contains("8085"), "{}", endpoints());
+        let kill = ["-s", signal, &child.id().to_string()].map(str::to_owned);
+        assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+        let ended = child.wait().unwrap();
+        let ended = std::os::unix::process::ExitStatusExt::signal(&ended).map(|n| 128 + n);
+        assert_eq!(ended, Some(code));
+        until("scope and endpoint to go", Duration::from_secs(2), || {
+            scopes(&node) == 0 && !endpoints().contains("8085")
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! Traffic from outside the mesh to the ports of services whose processes are known.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use mesh_tests::backends::each_beside_a_world;
+use mesh_tests::datagram::talk;
+use mesh_tests::wait::eventually;
+use mesh_tests::{Node, Probe, Talk, World, needs_root};
+
+/// A captured server of TCP and UDP on every address; its declared ports are 8080 and 8082.
+fn server(node: &Node) -> Probe {
+    let mut server = node.run_with(&["--as", "echo", "--port", "tcp:8080"]);
+    for port in [8080, 8081, 8082] {
+        server.serve(&format!("0.0.0.0:{port}"));
+    }
+    let pid = server.pid().to_string();
+    node.ok(&["register", "echo", "--port", "udp:8082", "--pid", &pid]);
+    node.until_ready("echo", 2);
+    server
+}
+
+/// What a stranger on another host hears from an echo server; empty when it is refused.
+fn call(world: &World, address: &str) -> String {
+    let address = address.to_owned();
+    world.netns.inside(move || {
+        let mut said = String::new();
+        let Ok(mut stream) = TcpStream::connect(&address) else { return said };
+        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        stream.write_all(b"hello").unwrap_or_default();
+        stream.shutdown(Shutdown::Write).unwrap_or_default();
+        stream.read_to_string(&mut said).unwrap_or_default();
+        said
+    })
+}
+
+fn unmeshed(node: &Node, wanted: f64) {
+    eventually("strangers counted", Duration::from_secs(3), || {
+        let seen = node.metric("mesh_connections_unmeshed_total", &["service=\"echo\""]);
+        if seen == wanted { Ok(()) } else { Err(format!("{seen} instead of {wanted}")) }
+    });
+}
+
+// covers: X-057 X-069
+#[test]
+fn strangers_are_served_and_counted() {
+    needs_root!();
+    each_beside_a_world(&[], |node, world| {
+        let _server = server(node);
+        assert_eq!(call(world, "10.77.0.1:8080"), "hello");
+        unmeshed(node, 1.0);
+        assert_eq!(call(world, "10.77.0.1:8081"), "hello", "another port of the same process");
+        unmeshed(node, 1.0);
+        let heard =
+            world.netns.inside(|| talk(&Talk::connected("10.77.0.1:8082", b"ping")).unwrap());
+        let answer = [("10.77.0.1:8082".to_owned(), "ping".to_owned())];
+        assert_eq!(heard.texts(), answer, "{heard:?}");
+        unmeshed(node, 2.0);
+        // From inside the mesh it is no stranger.
+        let mut cli = node.run_as("cli");
+        let got = cli.exchange("echo.mesh:8080", vec!["hello".into()], 500);
+        assert_eq!(got.text(), "hello");
+        unmeshed(node, 2.0);
+    });
+}
+
+#[test]
+fn strict_refuses_strangers_but_for_services_that_allow_them() {
+    needs_root!();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    fs::write(&file, "mtls: {mode: strict}\n").unwrap();
+    each_beside_a_world(&["--config", &file.display().to_string()], |node, world| {
+        let _server = server(node);
+        assert_eq!(call(world, "10.77.0.1:8080"), "");
+        unmeshed(node, 1.0);
+        assert_eq!(call(world, "10.77.0.1:8081"), "hello", "another port of the same process");
+    });
+}
+
+#[test]
+fn bare_registration_intercepts_nothing_inbound() {
+    needs_root!();
+    each_beside_a_world(&[], |node, world| {
+        let mut server = node.outsider();
+        server.serve("0.0.0.0:8080");
+        node.ok(&["register", "echo", "--port", "tcp:8080"]);
+        assert_eq!(call(world, "10.77.0.1:8080"), "hello");
+        assert_eq!(node.metric("mesh_connections_unmeshed_total", &[]), 0.0);
+    });
+}
