@@ -57,7 +57,8 @@ fn running_out_of_descriptors_is_survived() {
         let limit = format!("--nofile={soft}");
         assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
     };
-    limit("96:4096");
+    let open = std::fs::read_dir(format!("/proc/{}/fd", node.pid())).unwrap().count();
+    limit(&format!("{}:4096", open + 40));
     let mut crowd = node.run_as("crowd");
     crowd.ask(&mesh_tests::probe::Ask::Hold { address: "web.mesh:80".to_owned(), count: 300 });
     let busy = cpu_seconds(node.pid());
