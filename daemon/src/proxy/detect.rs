@@ -123,7 +123,7 @@ async fn race<'w>(worker: &'w Worker, captured: &Captured, socket: &Socket) -> F
     let protocol = match looks {
         Some(Looks::Http1) => {
             if let Some(dialled) = dialled {
-                dialled.keep();
+                dialled.keep(captured);
             }
             return Found::Http1(inbox);
         }

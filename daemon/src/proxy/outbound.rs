@@ -21,7 +21,7 @@ use crate::model::{Compat, Place, Transport};
 use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps, padded};
 use crate::state::{Destination, Snapshot};
 use crate::telemetry::Refusal;
-use crate::transport::Socket;
+use crate::transport::{Connection, Idle, Reuse, Socket};
 
 /// Carries one accepted connection to its end.
 ///
@@ -68,6 +68,8 @@ pub(super) struct Captured {
     /// What the address stands for in the snapshot last used.
     known: RefCell<(Pinned, Destination)>,
     path: Path,
+    /// A connection out of the mesh, for the next request of this client and nobody else's.
+    kept: RefCell<Option<Idle>>,
 }
 
 /// Between whom it passes.
@@ -116,7 +118,22 @@ impl Captured {
             begun: Cell::new(false),
             known: RefCell::new(known),
             path,
+            kept: RefCell::default(),
         }
+    }
+
+    /// Keeps a connection that leads out of the mesh; gives any other back, for the pool.
+    pub(super) fn keep(&self, idle: Idle) -> Option<Idle> {
+        if matches!(self.path, Path::Outside(_)) {
+            *self.kept.borrow_mut() = Some(idle);
+            return None;
+        }
+        Some(idle)
+    }
+
+    /// The connection kept, while it is good.
+    pub(super) fn kept(&self, reuse: Reuse) -> Option<Connection> {
+        self.kept.borrow_mut().take().and_then(|idle| idle.reuse(reuse))
     }
 
     /// Whether an HTTP request may name this host: out of the mesh only those on the list.

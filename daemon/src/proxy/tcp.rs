@@ -35,12 +35,12 @@ impl Dialled<'_> {
     }
 
     /// The client turned out to speak HTTP: the connection may serve one of its requests.
-    pub(super) fn keep(self) {
+    pub(super) fn keep(self, captured: &Captured) {
         let worker = self.worker;
         if let Some((index, connection)) = self.reached
             && let Some(endpoint) = self.pinned.endpoints.get(index)
+            && let Some(idle) = captured.keep(Idle { connection, since: Instant::now() })
         {
-            let idle = Idle { connection, since: Instant::now() };
             worker.pool.put(endpoint, &worker.shard, idle, None);
         }
     }

@@ -59,6 +59,19 @@ pub(crate) enum Reuse {
     Fresh,
 }
 
+impl Idle {
+    /// Used lately enough.
+    fn suits(&self, reuse: Reuse) -> bool {
+        reuse == Reuse::Any || self.since.elapsed() <= FRESH
+    }
+
+    /// The connection, while it is good enough.
+    pub(crate) fn reuse(self, reuse: Reuse) -> Option<Connection> {
+        let good = self.suits(reuse) && !self.connection.socket.is_stale();
+        good.then_some(self.connection)
+    }
+}
+
 impl Pool {
     pub(crate) fn new(config: &config::Proxy) -> Self {
         Self {
@@ -79,8 +92,7 @@ impl Pool {
     pub(crate) fn take(&self, endpoint: &Endpoint, reuse: Reuse) -> Option<Connection> {
         let mut endpoints = self.endpoints.borrow_mut();
         let place = endpoints.get_mut(usize::try_from(endpoint.id).ok()?)?.as_mut()?;
-        let newest = place.idle.last()?;
-        if reuse == Reuse::Fresh && newest.since.elapsed() > FRESH {
+        if !place.idle.last()?.suits(reuse) {
             return None;
         }
         while let Some(Idle { connection, .. }) = place.idle.pop() {

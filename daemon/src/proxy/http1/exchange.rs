@@ -166,7 +166,8 @@ impl<'w> Exchange<'w> {
         let can_replay =
             request.is_idempotent() && self.upload.body.is_done() && part.1 < MAX_REPLAY;
         let reuse = if can_replay { Reuse::Any } else { Reuse::Fresh };
-        let pooled = self.endpoint().and_then(|endpoint| self.worker.pool.take(endpoint, reuse));
+        let kept = self.captured.kept(reuse);
+        let pooled = kept.or_else(|| self.worker.pool.take(self.endpoint()?, reuse));
         let wants_retries = self.rule().is_some_and(|rule| rule.retries > 0);
         if can_replay && (pooled.is_some() || wants_retries) {
             self.replay.extend_from_slice(out);
@@ -312,7 +313,9 @@ impl<'w> Exchange<'w> {
             let worker = self.worker;
             let since = worker.clock.instant(self.journal.last());
             let idle = Idle { connection: upstream.connection, since };
-            worker.pool.put(endpoint, &worker.shard, idle, idle_limit);
+            if let Some(idle) = self.captured.keep(idle) {
+                worker.pool.put(endpoint, &worker.shard, idle, idle_limit);
+            }
         }
     }
 
