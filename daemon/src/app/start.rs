@@ -62,6 +62,13 @@ struct Parts {
     tasks: TaskTracker,
 }
 
+/// Where other network namespaces and people come in.
+struct Entrances {
+    workers: proxy::Gates,
+    dns: dns::Gates,
+    api: control::Socket,
+}
+
 impl Daemon {
     /// Starts everything; capture last.
     pub(super) async fn start(
@@ -90,19 +97,8 @@ impl Daemon {
         let workers = Workers::start(ports.captured, &parts.proxy(&config, &prepared))
             .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
         let dns = parts.start_tasks(&config, &prepared, ports.dns);
-        let doorman = Doorman::new(
-            &config,
-            (workers.gates(), dns.clone()),
-            Arc::clone(&parts.store),
-            prepared.reaches_namespaces(),
-        );
-        let keeper = parts.namespaces(doorman);
-        let whereabouts = parts.attachments(&config, runs.clone(), keeper)?;
-        parts.bound_endpoints(runs.clone(), Arc::clone(&whereabouts.attachments));
-        let gates = Gates::new(&config, workers.gates(), dns, prepared.origins());
-        let guests = parts.guests(&config, gates)?;
-        let rootless = guests.as_ref().map(|guests| guests.rootless.clone());
-        parts.serve_api(ports.api, &config, whereabouts, rootless);
+        let entrances = Entrances { workers: workers.gates(), dns, api: ports.api };
+        let guests = parts.serve_workloads(&config, &prepared, entrances, runs.clone())?;
         parts.serve_admin(ports.admin);
         let reader = parts.published.reader("capture");
         let installed = prepared
@@ -251,6 +247,28 @@ impl Parts {
     }
 
     /// Lets runs bring their own network namespaces, where that is how they are captured.
+    /// Everything that brings processes into the mesh, and the API people do it with.
+    fn serve_workloads(
+        &self,
+        config: &Config,
+        prepared: &Prepared,
+        entrances: Entrances,
+        runs: Option<Runs>,
+    ) -> Result<Option<Guests>, StartError> {
+        let Entrances { workers, dns, api } = entrances;
+        let doors = (workers.clone(), dns.clone());
+        let store = Arc::clone(&self.store);
+        let doorman = Doorman::new(config, doors, store, prepared.reaches_namespaces());
+        let keeper = self.namespaces(doorman);
+        let whereabouts = self.attachments(config, runs.clone(), keeper)?;
+        self.bound_endpoints(runs, Arc::clone(&whereabouts.attachments));
+        let gates = Gates::new(config, workers, dns, prepared.origins());
+        let guests = self.guests(config, gates)?;
+        let rootless = guests.as_ref().map(|guests| guests.rootless.clone());
+        self.serve_api(api, config, whereabouts, rootless);
+        Ok(guests)
+    }
+
     fn guests(&self, config: &Config, gates: Gates) -> Result<Option<Guests>, StartError> {
         if config.capture.backend != BackendChoice::Netns {
             return Ok(None);

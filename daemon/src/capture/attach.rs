@@ -212,9 +212,8 @@ impl Attachments {
 
     /// Returns when [`Self::refresh`] may have something to tell.
     pub(crate) async fn stirred(&self) {
-        if tokio::time::timeout(SWEEP, self.watches.stirred()).await.is_err() {
-            return; // time to look anyway
-        }
+        // Late is as good: it is time to look anyway.
+        let _stirred_or_late = tokio::time::timeout(SWEEP, self.watches.stirred()).await;
     }
 
     /// Network namespaces the attached processes are in, meshd's own left out.

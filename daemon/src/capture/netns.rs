@@ -18,8 +18,6 @@ use super::host;
 #[derive(Debug)]
 pub(crate) struct Netns {
     file: File,
-    /// The same for every path that leads to it.
-    inode: u64,
     /// `SO_NETNS_COOKIE`.
     pub(crate) cookie: u64,
 }
@@ -28,9 +26,8 @@ impl Netns {
     /// Opens `/run/netns/NAME`, or a path such as `/proc/812/ns/net`.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let inode = file.metadata()?.ino();
         let cookie = inside(&file, host::netns_cookie)?;
-        Ok(Self { file, inode, cookie })
+        Ok(Self { file, cookie })
     }
 
     /// Which namespace a path leads to, without opening it.
@@ -41,10 +38,6 @@ impl Netns {
     /// That of this process.
     pub(crate) fn own_inode() -> io::Result<u64> {
         Self::inode_of(Path::new("/proc/self/ns/net"))
-    }
-
-    pub(crate) fn inode(&self) -> u64 {
-        self.inode
     }
 
     /// Does `work` inside, on a thread of its own, and waits for it.

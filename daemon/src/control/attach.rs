@@ -216,7 +216,7 @@ impl Attaching {
         let problems = self.0.daemon.whereabouts().settle(&table).await;
         let known = self.make_known(before.as_ref(), &held).await;
         if let Err(failure) = known {
-            self.take_back(&mut table, before, &subject).await;
+            self.take_back(&mut table, before, &subject);
             return Err(failure);
         }
         let pids = held.found.as_ref().map(|found| block_in_place(|| found.pids()));
@@ -245,7 +245,7 @@ impl Attaching {
         store.add_workload(key, workload).await.map_err(|error| failed(subject, error))
     }
 
-    async fn take_back(&self, table: &mut Table, before: Option<Held>, subject: &Subject) {
+    fn take_back(&self, table: &mut Table, before: Option<Held>, subject: &Subject) {
         let attachments = &self.0.daemon.attachments;
         let undone = match before {
             Some(before) => attachments.put(table, before.attachment).map(drop),
@@ -262,9 +262,10 @@ impl Attaching {
         request: v1::DetachRequest,
     ) -> Result<v1::ChangeResponse, Failure> {
         let subject = convert::subject(request.subject)?;
-        let removed = match subject {
-            Subject::Pid(pid) => self.give_back(peer, pid).await?,
-            _ => self.let_go(peer, &subject).await?,
+        let removed = if let Subject::Pid(pid) = subject {
+            self.give_back(peer, pid).await?
+        } else {
+            self.let_go(peer, &subject).await?
         };
         match removed {
             Some(detail) => Ok(response(change(&subject, v1::Action::Deleted, detail), 0)),
@@ -323,10 +324,7 @@ fn moved(scopes: &Runs) -> impl Iterator<Item = Run> {
 
 /// "process 812"
 fn described(subject: &Subject) -> String {
-    match subject {
-        Subject::Pid(pid) => format!("process {pid}"),
-        other => other.to_string(),
-    }
+    if let Subject::Pid(pid) = subject { format!("process {pid}") } else { subject.to_string() }
 }
 
 fn command_of(pid: u32) -> Vec<String> {

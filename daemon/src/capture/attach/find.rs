@@ -74,9 +74,10 @@ pub(super) fn described(subject: &Subject) -> String {
 
 fn absent(subject: &Subject, source: io::Error) -> FindError {
     let what = described(subject);
-    match source.kind() {
-        io::ErrorKind::NotFound => FindError::Absent { what },
-        _ => FindError::Failed { what, source },
+    if source.kind() == io::ErrorKind::NotFound {
+        FindError::Absent { what }
+    } else {
+        FindError::Failed { what, source }
     }
 }
 

@@ -97,9 +97,11 @@ fn labels_in_zone(name: &Name) -> Option<Vec<String>> {
 }
 
 fn describe(code: ResponseCode, answers: &[Record]) -> String {
-    let text = |record: &Record| match &record.data {
-        RData::SRV(srv) => format!("{}:{}", srv.target, srv.port),
-        data => data.ip_addr().map(|ip| ip.to_string()).unwrap_or_default(),
+    let text = |record: &Record| {
+        if let RData::SRV(srv) = &record.data {
+            return format!("{}:{}", srv.target, srv.port);
+        }
+        record.data.ip_addr().map(|ip| ip.to_string()).unwrap_or_default()
     };
     let addresses: Vec<String> = answers.iter().map(text).collect();
     if code == ResponseCode::NXDomain {

@@ -1,10 +1,8 @@
 //! Which names led a workload to which addresses, for lists of names it may reach.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::RData;
 
 use super::Shared;
 use super::answer::Question;
@@ -21,11 +19,7 @@ pub(super) fn remember(shared: &Shared, asked: &Asked, question: &Question, repl
     }
     let Ok(reply) = Message::from_vec(reply) else { return };
     for record in &reply.answers {
-        let ip: IpAddr = match &record.data {
-            RData::A(address) => address.0.into(),
-            RData::AAAA(address) => address.0.into(),
-            _ => continue,
-        };
+        let Some(ip) = record.data.ip_addr() else { continue };
         let ttl = Duration::from_secs(record.ttl.into());
         shared.names.learn(workload, &question.name, ip, ttl);
     }
