@@ -112,6 +112,33 @@ pub(crate) struct Counters {
     pub(crate) questions: u64,
     /// Connects to a port its virtual address does not declare.
     pub(crate) refused: u64,
+    // The rest only some backends count.
+    /// UDP sockets connected, and datagrams of others, taken to the proxy.
+    pub(crate) datagrams: u64,
+    /// Connections and datagrams that came in and were taken.
+    pub(crate) inbound: u64,
+    /// Sent to an endpoint without the proxy, as its service says.
+    pub(crate) balanced: u64,
+    /// Left alone because the settings say so.
+    pub(crate) excluded: u64,
+    /// Left alone, or sent to an endpoint, because meshd did not answer.
+    pub(crate) bypassed: u64,
+}
+
+impl Counters {
+    /// Each with the name people know it by.
+    pub(crate) fn named(&self) -> [(&'static str, u64); 8] {
+        [
+            ("connections", self.connections),
+            ("questions", self.questions),
+            ("refused", self.refused),
+            ("datagrams", self.datagrams),
+            ("inbound", self.inbound),
+            ("balanced", self.balanced),
+            ("excluded", self.excluded),
+            ("bypassed", self.bypassed),
+        ]
+    }
 }
 
 /// What is in the kernel right now.
@@ -371,7 +398,7 @@ impl Capture {
 
     /// Takes everything off the host again; names what could not be removed.
     pub(crate) async fn remove(self) -> Vec<String> {
-        let Counters { connections, questions, refused } = self.status().await.counters;
+        let Counters { connections, questions, refused, .. } = self.status().await.counters;
         self.stop.cancel();
         let mut problems = match self.follower.await {
             Ok(backend) => backend.remove().await,

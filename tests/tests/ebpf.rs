@@ -204,6 +204,8 @@ fn name_that_asks_for_no_proxy_is_balanced_in_the_kernel() {
     let served = (one.served(), other.served());
     assert!(served.0 >= 5 && served.1 >= 5, "{served:?} of 40");
     assert_eq!(node.metric("mesh_connections_opened_total", &["service=\"fast\""]), 0.0);
+    let counted = node.ok(&["debug", "ebpf", "-o", "json", "--jq", ".counters.balanced"]);
+    assert_eq!(counted.trim(), "40");
     drop(one);
     until("the dead endpoint to be left out", Duration::from_secs(5), || {
         (0..20).all(|_| cli.refused("fast.mesh:80").is_none())

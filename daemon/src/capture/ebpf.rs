@@ -144,6 +144,11 @@ impl Ebpf {
             connections: counters.connections(),
             questions: counters.questions(),
             refused: counters.refused(),
+            datagrams: counters.datagrams(),
+            inbound: counters.inbound(),
+            balanced: counters.balanced(),
+            excluded: counters.excluded(),
+            bypassed: counters.bypassed(),
         }
     }
 

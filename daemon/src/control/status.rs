@@ -78,9 +78,7 @@ impl StatusService for Overview {
             Some(capture) => capture.in_force().await,
             None => capture::InForce::default(),
         };
-        let capture::Counters { connections, questions, refused } = in_force.counters;
-        let counters =
-            [("connections", connections), ("questions", questions), ("refused", refused)];
+        let counters = in_force.counters.named();
         let programs = in_force.programs.into_iter().map(|program| v1::BpfProgram {
             hook: program.hook.name().to_owned(),
             name: program.hook.program().to_owned(),

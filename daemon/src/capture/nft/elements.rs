@@ -53,6 +53,9 @@ pub(super) fn counters(listing: &str) -> Counters {
         connections: packets("connections").unwrap_or(0),
         questions: packets("questions").unwrap_or(0),
         refused: packets("refused").unwrap_or(0),
+        datagrams: packets("datagrams").unwrap_or(0),
+        inbound: packets("arrived").unwrap_or(0),
+        ..Counters::default()
     }
 }
 
