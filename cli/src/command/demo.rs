@@ -4,6 +4,7 @@
 
 mod act;
 mod backend;
+mod guest;
 mod host;
 mod load;
 mod stage;
@@ -24,11 +25,12 @@ use stage::Stage;
 /// Show the mesh at work, then remove every trace of it
 #[derive(clap::Args)]
 #[command(before_help = "Examples:
-  sudo meshctl demo
-  sudo meshctl demo --act canary
+  meshctl demo
+  meshctl demo --act canary
   sudo meshctl demo --keep
 
-Needs root, and no running meshd: it starts one in a network namespace of its own.")]
+Needs no running meshd: it starts one in a network namespace of its own. Without root that is one
+of a user namespace, and capture is that of `run --rootless`.")]
 pub(crate) struct Args {
     /// Play only this act (repeatable)
     #[arg(long, value_name = "NAME")]
@@ -39,23 +41,19 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    if !geteuid().is_root() {
-        return Err(Failure::new(&codes::PERMISSION, "the demo needs root")
-            .why("it makes a network namespace and a cgroup, and captures what runs in them")
-            .fix("sudo meshctl demo"));
+    if guest::is_inside() {
+        return on_stage(args, context).1;
     }
     let before = Host::look();
-    let started = Instant::now();
-    let mut stage = Stage::build()?;
-    let ended = block_on(until_interrupted(play(args, &mut stage, started, context)));
-    let tag = stage.tag();
-    let struck = stage.strike();
+    let (tag, ended) = match geteuid().is_root() {
+        true => on_stage(args, context),
+        false => guest::play(),
+    };
     let left = before.differences(&Host::look(), &tag);
     if !left.is_empty() {
         let failure = Failure::new(&codes::LOCAL, "the host is not as it was before the demo");
         return Err(left.into_iter().fold(failure, Failure::why));
     }
-    struck?;
     let exit = ended?;
     context.output.say("demo removed, host unchanged (verified)")?;
     if context.output.is_structured() {
@@ -63,6 +61,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         context.output.document(&json!({"acts": acts, "hostUnchanged": true}))?;
     }
     Ok(exit)
+}
+
+/// Builds the stage, plays, and takes everything down; the tag is what all of it carried.
+fn on_stage(args: &Args, context: &Context) -> (String, Result<Exit, Failure>) {
+    let started = Instant::now();
+    let mut stage = match Stage::build() {
+        Ok(stage) => stage,
+        Err(failure) => return (stage::tag_of(std::process::id()), Err(failure)),
+    };
+    let ended = block_on(until_interrupted(play(args, &mut stage, started, context)));
+    let tag = stage.tag();
+    let struck = stage.strike();
+    (tag, struck.and(ended))
 }
 
 fn acts(args: &Args) -> Vec<Act> {

@@ -137,7 +137,12 @@ fn bind_at(new: &Path, api: &config::Api, door: Door) -> io::Result<(UnixListene
         if let Some(uid) = door.sudo_user {
             info!(uid, "the socket belongs to the user behind sudo");
         }
-        chown(new, door.sudo_user.or(Some(0)), door.group.or(Some(0)))?;
+        let given = chown(new, door.sudo_user.or(Some(0)), door.group.or(Some(0)));
+        // In a user namespace the group may have no number: the socket stays root's.
+        given.or_else(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => Ok(()),
+            _ => Err(error),
+        })?;
     }
     let mode = if api.readable_by_all { 0o666 } else { 0o660 };
     fs::set_permissions(new, Permissions::from_mode(mode))?;

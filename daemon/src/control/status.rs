@@ -183,13 +183,14 @@ impl Overview {
         let scopes = daemon.runs.as_ref().map(Runs::list).unwrap_or_default();
         let moved = scopes.iter().filter(|run| run.wanted.attached.is_some()).count();
         let own = snapshot.endpoints.iter().filter(|at| at.node == daemon.identity.node).count();
+        let rootless = daemon.rootless.as_ref().map_or(0, |rootless| rootless.list().len());
         let backend = if capture.backend.is_empty() { "none" } else { capture.backend };
         v1::CaptureStatus {
             backend: backend.to_owned(),
             notes: capture.notes,
             scope: self.setting("capture.scope"),
             programs: capture.programs,
-            runs: u32::try_from(scopes.len() - moved).unwrap_or(u32::MAX),
+            runs: u32::try_from(scopes.len() - moved + rootless).unwrap_or(u32::MAX),
             attachments: u32::try_from(moved + found).unwrap_or(u32::MAX),
             local_endpoints: u32::try_from(own).unwrap_or(u32::MAX),
             fail_mode: self.setting("capture.fail_mode"),

@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::backend::Backend;
-
+use super::guest;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Failure;
@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Stage {
     tag: String,
     folder: PathBuf,
-    /// The namespace to return to.
-    home: File,
+    /// The namespace to return to; `None` where this process was made inside.
+    home: Option<File>,
     meshd: Option<Child>,
     pub(super) backends: Vec<Backend>,
 }
@@ -39,15 +39,18 @@ pub(super) struct Stage {
 impl Stage {
     /// Moves this process into a fresh network namespace and starts the backends in it.
     pub(super) fn build() -> Result<Self, Failure> {
-        let tag = format!("meshctl-demo-{}", std::process::id());
+        let tag = tag_of(std::process::id());
         let folder = std::env::temp_dir().join(&tag);
-        let home = File::open("/proc/self/ns/net")?;
+        let inside = guest::is_inside();
+        let home = if inside { None } else { Some(File::open("/proc/self/ns/net")?) };
         fs::create_dir(&folder)?;
         let mut stage = Self { tag, folder, home, meshd: None, backends: Vec::new() };
-        unshare(CloneFlags::CLONE_NEWNET).map_err(|error| {
-            Failure::new(&codes::HOST_UNSUPPORTED, "cannot make a network namespace")
-                .why(error.desc())
-        })?;
+        if !inside {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|error| {
+                Failure::new(&codes::HOST_UNSUPPORTED, "cannot make a network namespace")
+                    .why(error.desc())
+            })?;
+        }
         network()?;
         for (port, version) in BACKENDS {
             stage.backends.push(Backend::start(port, version)?);
@@ -97,6 +100,7 @@ impl Stage {
             .arg(self.socket())
             .arg("--cgroup")
             .arg(self.cgroup())
+            .args(if guest::is_inside() { &["--backend", "netns"][..] } else { &[] })
             .env_remove("MESHD_CONFIG")
             .arg("--config")
             .arg(self.settings()?)
@@ -146,12 +150,17 @@ impl Stage {
 
     /// How to look around while `--keep` holds the stage.
     pub(super) fn visitors_guide(&self) -> String {
-        let pid = std::process::id();
-        let socket = self.socket();
+        let (pid, socket) = (std::process::id(), self.socket());
+        let socket = socket.display();
+        if guest::is_inside() {
+            return format!(
+                "in another terminal:\n  export MESHCTL_SOCKET={socket}\n  meshctl top\n  \
+                 meshctl run -- curl http://web.mesh/"
+            );
+        }
         format!(
-            "in another terminal:\n  sudo MESHCTL_SOCKET={} meshctl top\n  \
-             sudo nsenter -t {pid} -n env MESHCTL_SOCKET={0} meshctl run -- curl http://web.mesh/",
-            socket.display()
+            "in another terminal:\n  sudo MESHCTL_SOCKET={socket} meshctl top\n  \
+             sudo nsenter -t {pid} -n env MESHCTL_SOCKET={socket} meshctl run -- curl http://web.mesh/"
         )
     }
 
@@ -163,7 +172,7 @@ impl Stage {
     fn clear(&mut self) -> Result<(), Failure> {
         let stopped = self.stop_meshd();
         self.backends.clear();
-        let home = setns(&self.home, CloneFlags::CLONE_NEWNET);
+        let home = self.home.as_ref().map_or(Ok(()), |home| setns(home, CloneFlags::CLONE_NEWNET));
         remove_cgroup(&self.cgroup());
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)?;
@@ -199,6 +208,11 @@ impl Drop for Stage {
     fn drop(&mut self) {
         drop(self.clear());
     }
+}
+
+/// What everything of the demo that `pid` plays carries in its name.
+pub(super) fn tag_of(pid: u32) -> String {
+    format!("meshctl-demo-{pid}")
 }
 
 #[allow(clippy::disallowed_methods, reason = "the runtime has ended; there is nothing to block")]

@@ -26,13 +26,18 @@ const NET_RAW: u32 = 13;
 /// Moves this process into namespaces of its own and lets meshd have the network's traffic.
 /// The process must have one thread.
 pub(crate) fn enter(run: &StartRunResponse) -> Result<(), Failure> {
-    let (user, group) = (geteuid(), getegid());
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(forbidden)?;
-    let mapped = write("setgroups", "deny")
-        .and_then(|()| write("uid_map", &format!("{user} {user} 1")))
-        .and_then(|()| write("gid_map", &format!("{group} {group} 1")));
-    mapped.map_err(|error| forbidden(Errno::from_raw(error.raw_os_error().unwrap_or_default())))?;
+    isolate(geteuid().as_raw(), getegid().as_raw()).map_err(forbidden)?;
     furnish(run)
+}
+
+/// Moves this process into a user and a network namespace of its own, in which it is this user.
+pub(crate) fn isolate(user: u32, group: u32) -> Result<(), Errno> {
+    let (own_user, own_group) = (geteuid(), getegid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
+    let mapped = write("setgroups", "deny")
+        .and_then(|()| write("uid_map", &format!("{user} {own_user} 1")))
+        .and_then(|()| write("gid_map", &format!("{group} {own_group} 1")));
+    mapped.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))
 }
 
 fn write(map: &str, text: &str) -> io::Result<()> {
@@ -109,7 +114,7 @@ fn keep_capabilities() -> io::Result<()> {
 }
 
 /// Why the kernel refuses, as far as this host's settings tell, and what to do about it.
-fn forbidden(error: Errno) -> Failure {
+pub(crate) fn forbidden(error: Errno) -> Failure {
     let failure = Failure::new(&codes::NO_NAMESPACES, "this host lets you make no user namespace");
     let failure = match (error, restricted()) {
         (Errno::ENOSPC | Errno::EUSERS, _) => failure
