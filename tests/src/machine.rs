@@ -123,7 +123,7 @@ impl Machine {
             ("route", "ip route show table all; ip -6 route show table all"),
             (
                 "sysctl",
-                "sysctl -a 2>/dev/null | grep -E '^net' | grep -vE 'conntrack_count|_secret|fastopen_key|^net.netfilter|nf_conntrack' || true",
+                "sysctl net 2>/dev/null | grep -vE 'conntrack_count|_secret|fastopen_key|^net.netfilter|nf_conntrack' || true",
             ),
             ("pins", "find /sys/fs/bpf | sort"),
             ("run", "find /run -mindepth 1 | sort"),
@@ -165,7 +165,7 @@ impl Machine {
         self.sh("nft flush ruleset; ip route flush proto 77; ip -6 route flush proto 77
              while ip rule del pref 15002 2>/dev/null; do :; done
              while ip -6 rule del pref 15002 2>/dev/null; do :; done
-             rm -rf /sys/fs/bpf/meshd /run/* && mkdir /run/empty && rmdir /run/empty");
+             rm -rf /sys/fs/bpf/meshd /run/meshd");
         remove_cgroup(&self.cgroup).expect("the cgroup of a machine that was cut off");
     }
 }

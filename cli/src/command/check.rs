@@ -113,16 +113,17 @@ fn all(args: &Args, context: &Context) -> Vec<Check> {
     }
     let running = crate::host::daemon::running(&places).is_some();
     let mut checks = Vec::new();
+    let plan = settings::plan(&program::beside_us("meshd"), &settings::file());
     if BEFORE.iter().any(|category| wanted(category)) {
-        let plan = settings::plan(&program::beside_us("meshd"), &settings::file());
         checks.extend(before(plan.as_ref().ok(), running));
-        if let Err(failure) = plan {
-            let check = Check::fail("platform/meshd", failure.message());
-            checks.push(check.because("meshd could not be asked").fixed_by("make build"));
-        }
     }
     if wanted("daemon") {
-        checks.extend(daemon::checks(&places));
+        checks.extend(daemon::checks(&places, plan.as_ref().err()));
+    } else if let Err(failure) = &plan
+        && wanted("platform")
+    {
+        let check = Check::fail("platform/meshd", "meshd cannot be asked what it would do");
+        checks.push(check.because(failure.message()).fixed_by("meshd --plan"));
     }
     if wanted("services") && running {
         checks.extend(daemon::services(context));

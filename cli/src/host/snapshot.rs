@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::facts;
 use super::places::{GROUP, Places};
 use super::program::answer;
-pub(crate) use files::{FileState, digest};
+pub(crate) use files::FileState;
 
 /// What `ip` is asked; the answers are lines.
 const ROUTING: [&[&str]; 4] = [

@@ -10,21 +10,24 @@ use serde_json::Value;
 use super::Check;
 use crate::client::VERSION;
 use crate::context::{Context, block_on};
+use crate::error::Failure;
 use crate::host::facts::Facts;
 use crate::host::places::{CONFIG, Places};
 use crate::host::receipt::{Receipt, Stage};
-use crate::host::{daemon, program, removal, service, settings};
+use crate::host::{daemon, removal, service};
 use crate::output::number;
 
 /// Idle, a daemon needs a tenth of it.
 const MEMORY: u64 = 1 << 30;
 
-pub(super) fn checks(places: &Places) -> Vec<Check> {
+/// `refused`: why meshd does not take its settings file, if so.
+pub(super) fn checks(places: &Places, refused: Option<&Failure>) -> Vec<Check> {
     let Some(status) = daemon::status(places) else {
-        return vec![stopped(places), installation(places), settings_file(), boot(places)];
+        return vec![stopped(places), installation(places), settings_file(refused), boot(places)];
     };
     let mut checks = vec![running(&status), version(&status), ready(&status), memory(&status)];
-    checks.extend([state(&status), socket(places), installation(places), settings_file()]);
+    checks.extend([state(&status), socket(places), installation(places)]);
+    checks.push(settings_file(refused));
     checks.push(boot(places));
     // Services have checks of their own.
     let others = status.problems.iter().filter(|problem| !problem.id.starts_with("service/"));
@@ -132,14 +135,14 @@ fn installation(places: &Places) -> Check {
     }
 }
 
-fn settings_file() -> Check {
+fn settings_file(refused: Option<&Failure>) -> Check {
     let id = "daemon/settings";
     if !Path::new(CONFIG).exists() {
         return Check::ok(id, "no settings file; the defaults hold");
     }
-    match settings::plan(&program::beside_us("meshd"), &settings::file()) {
-        Ok(_) => Check::ok(id, format!("{CONFIG} is valid")),
-        Err(failure) => Check::fail(id, format!("{CONFIG} is not valid"))
+    match refused {
+        None => Check::ok(id, format!("{CONFIG} is valid")),
+        Some(failure) => Check::fail(id, format!("{CONFIG} is not valid"))
             .because(failure.message())
             .fixed_by(format!("correct {CONFIG}; meshd keeps its old settings until then")),
     }

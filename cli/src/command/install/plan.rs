@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::Survey;
 use crate::host::places::{CONFIG, Places};
 use crate::host::receipt::Stage;
-use crate::host::snapshot::digest;
 use crate::host::{removal, service};
 
 pub(super) struct Plan {
@@ -57,8 +56,8 @@ impl Plan {
             steps.push(folder(path, 0o755));
         }
         let program = survey.places.program();
-        let wanted = digest(&survey.program());
-        if cleared || std::fs::read(&program).map_or(true, |there| digest(&there) != wanted) {
+        let there = std::fs::read(&program).ok();
+        if cleared || there.is_none_or(|there| there != survey.program()) {
             steps.push(Step::Program { path: program });
         }
         let unit = service::unit(&survey.places);

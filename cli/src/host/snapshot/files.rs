@@ -36,7 +36,7 @@ impl FileState {
     }
 }
 
-pub(crate) fn digest(content: &[u8]) -> String {
+fn digest(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
