@@ -126,7 +126,8 @@ impl Machine {
                 "sysctl net 2>/dev/null | grep -vE 'conntrack_count|_secret|fastopen_key|^net.netfilter|nf_conntrack' || true",
             ),
             ("pins", "find /sys/fs/bpf | sort"),
-            ("run", "find /run -mindepth 1 | sort"),
+            // The service manager's tools keep notes of their own.
+            ("run", "find /run -mindepth 1 -not -path '/run/systemd/*' | sort"),
             (
                 "files",
                 "{ find /etc -printf '%p %y %m %u:%g %l\\n'

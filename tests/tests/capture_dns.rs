@@ -10,14 +10,18 @@ use mesh_tests::{Backend, Node, Ran, Talk, World, needs_root};
 /// Name servers a host may be told to use: far and near, of both families, a stub, Docker's.
 const SERVERS: [&str; 5] = ["10.88.0.10", "fd88::10", "127.0.0.53", "127.0.0.11", "::1"];
 
-/// What Docker does in a container: its resolver is behind a port nobody knows.
-const DOCKER: &str = "table ip docker_like {
-    chain out {
-        type nat hook output priority -100
-        ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:40053
-        ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:40054
+/// What Docker does in a container, with the program it uses: its resolver is behind ports nobody
+/// knows.
+fn docker_like(node: &Node, action: &str) {
+    for (transport, port) in [("udp", 40053), ("tcp", 40054)] {
+        let rule = format!(
+            "-w 5 -t nat {action} OUTPUT -d 127.0.0.11 -p {transport} --dport 53 \
+             -j DNAT --to-destination 127.0.0.11:{port}"
+        );
+        let status = node.netns.command("iptables").args(rule.split_whitespace()).status();
+        assert!(status.unwrap().success(), "{rule}");
     }
-}";
+}
 
 fn serve(node: &Node, world: &World) -> Vec<NameServer> {
     let at = |netns, address: &str| NameServer::at(netns, address.parse::<SocketAddr>().unwrap());
@@ -25,7 +29,7 @@ fn serve(node: &Node, world: &World) -> Vec<NameServer> {
     for address in ["127.0.0.53:53", "127.0.0.11:40053", "127.0.0.11:40054", "[::1]:53"] {
         servers.push(at(&node.netns, address));
     }
-    assert!(node.netns.command("nft").arg(DOCKER).status().unwrap().success());
+    docker_like(node, "-A");
     servers
 }
 
@@ -78,7 +82,7 @@ fn mesh_answers_whichever_server_is_asked_and_only_for_its_own_names() {
         let said = node.run("cli", &nobody);
         assert!(said.code == 9 || said.stdout.contains("SERVFAIL"), "{said}");
         assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-        node.netns.command("nft").args(["delete", "table", "ip", "docker_like"]).status().unwrap();
+        docker_like(node, "-D");
     });
 }
 

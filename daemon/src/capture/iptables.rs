@@ -12,6 +12,7 @@ mod ruleset;
 mod tool;
 
 use std::io;
+use std::time::Duration;
 
 pub(crate) use guard::watch;
 
@@ -289,13 +290,29 @@ async fn clear_of(tool: &Tool) -> io::Result<bool> {
     for family in Tool::families() {
         for chains in CAPTURING.iter().chain([&REFUSING]) {
             if tool.knows(family, chains).await {
-                let there = tool.list(family, chains).await;
-                tool.restore(family, &chains.removed(&there.jumps)).await?;
+                take_out(tool, family, chains).await?;
                 any = true;
             }
         }
     }
     Ok(any)
+}
+
+/// The guard of a killed daemon may take jumps out at this very moment, and a transaction that
+/// removes what is gone fails as a whole: then what is left is listed anew.
+async fn take_out(tool: &Tool, family: Family, chains: &'static Chains) -> io::Result<()> {
+    const ATTEMPTS: usize = 5;
+    const GUARD_STEP: Duration = Duration::from_millis(50);
+    let mut outcome = Ok(());
+    for _ in 0..ATTEMPTS {
+        let there = tool.list(family, chains).await;
+        outcome = tool.restore(family, &chains.removed(&there.jumps)).await;
+        if outcome.is_ok() {
+            break;
+        }
+        tokio::time::sleep(GUARD_STEP).await;
+    }
+    outcome
 }
 
 /// "[7:420] -A …"
