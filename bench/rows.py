@@ -143,7 +143,8 @@ class Meshd(Row):
     program under `meshctl run`. It dials the service's IPv4 address, since the peers are dialled by IPv4."""
 
     name, backend = "meshd", "ebpf"
-    aside, loss, attach = ("127.0.0.1", 15001), True, True
+    aside = ("127.0.0.1", 15001)
+    take = datagrams = loss = attach = True  # measured; where to is known once it runs
     # Nobody answers at 9399: `take` listens in meshd's place.
     services = {"web": "http:9080", "bulk": "tcp:9201", "one": "tcp:9301", "echo": "udp:9300", "taken": "tcp:9399"}
 
@@ -159,9 +160,9 @@ class Meshd(Row):
     def cgroup(self):
         return f"mesh-bench-{os.getpid()}.slice"
 
-    def meshctl(self, *args):
+    def meshctl(self, *args, text=None):
         env = {**os.environ, "MESHCTL_SOCKET": f"{self.bench.run}/{self.name}/sock"}
-        done = subprocess.run([f"{self.bench.programs}/meshctl", *args], env=env, check=True,
+        done = subprocess.run([f"{self.bench.programs}/meshctl", *args], env=env, check=True, text=True, input=text,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         return done.stdout
 
@@ -178,6 +179,9 @@ class Meshd(Row):
         shutil.rmtree(f"{self.bench.run}/{self.name}", ignore_errors=True)
         self.process = Process(self.argv(), self.bench.proxy_cpu, f"{self.bench.run}/{self.name}.log")
         wait_for("meshd is ready", ready, 20)
+        self.declare()
+
+    def declare(self):
         for service, port in self.services.items():
             self.meshctl("register", service, "--port", port)
         self.http, self.bulk, self.connect, self.datagrams, self.take = map(self.address, self.services)
@@ -236,6 +240,22 @@ def varint(number):
     return bytes([number]) if number < 128 else bytes([number & 127 | 128, number >> 7])
 
 
+class MeshdConnect(Meshd):
+    """The endpoint chosen by the kernel when the client connects: the connection itself is direct."""
+
+    name, http, connect, datagrams, loss, attach, aside = "meshd-connect", None, None, None, None, None, None
+    listener = 9302
+    services = {"bulk": "tcp:9201", "taken": "tcp:9302"}
+
+    def declare(self):
+        for name, port in ("bulk", 9201), ("taken", self.listener):
+            spec = {"forward": "connect", "ports": [{"port": port, "protocol": "tcp"}],
+                    "endpoints": [{"address": "127.0.0.1", "port": port}]}
+            self.meshctl("apply", "-f", "-", text=json.dumps(
+                {"apiVersion": "mesh/v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}))
+        self.bulk, self.take = map(self.address, ("bulk", "taken"))
+
+
 def ready():
     try:
         with urllib.request.urlopen("http://127.0.0.1:15020/ready", timeout=1) as answer:
@@ -250,4 +270,4 @@ def first_line(*argv):
     return lines[0].strip().removeprefix(str(argv[0])).strip()
 
 
-ROWS = [Direct, Haproxy, HaproxySplice, HaproxyRedirect, Nginx, Envoy, Meshd, MeshdNft, MeshdIptables]
+ROWS = [Direct, Haproxy, HaproxySplice, HaproxyRedirect, Nginx, Envoy, Meshd, MeshdNft, MeshdIptables, MeshdConnect]
