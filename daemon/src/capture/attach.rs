@@ -8,7 +8,7 @@ pub(super) mod find;
 mod memory;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -223,27 +223,33 @@ impl Attachments {
     }
 
     fn watch(&self, table: &Table) {
-        let folders = table.values().flat_map(|held| self.folders(held));
-        if let Err(error) = self.watches.set(folders.collect()) {
+        // Many share a folder: each is looked for once.
+        let folders: BTreeSet<PathBuf> =
+            table.values().filter_map(|held| self.folder(held)).collect();
+        let living = |folder: PathBuf| match &self.mount {
+            Some(mount) if folder.starts_with(mount.root()) => {
+                cgroup::living_ancestor(mount, &folder)
+            }
+            _ => folder,
+        };
+        if let Err(error) = self.watches.set(folders.into_iter().map(living).collect()) {
             warn!(%error, "restarted units are noticed late");
         }
     }
 
     /// Where its processes would appear and vanish.
-    fn folders(&self, held: &Held) -> Vec<PathBuf> {
+    fn folder(&self, held: &Held) -> Option<PathBuf> {
         let subject = &held.attachment.subject;
         let last = match subject {
             Subject::Cgroup(path) => path,
-            Subject::Netns(name) => {
-                return netns::path_of(name).parent().map(Path::to_owned).into_iter().collect();
-            }
+            Subject::Netns(name) => return netns::path_of(name).parent().map(Path::to_owned),
             Subject::Unit(_) | Subject::Container(_) => &held.last,
-            Subject::Uid(_) | Subject::Pid(_) => return Vec::new(),
+            Subject::Uid(_) | Subject::Pid(_) => return None,
         };
-        let Some(mount) = &self.mount else { return Vec::new() };
+        let mount = self.mount.as_ref()?;
         let path = mount.path(last);
         let above = path.parent().filter(|_| !last.is_empty()).unwrap_or(mount.root());
-        vec![cgroup::living_ancestor(mount, above)]
+        Some(above.to_owned())
     }
 
     /// Whose processes `subject` names; `None`: only root may decide about them.
