@@ -1,6 +1,6 @@
 //! Installing and taking off again, on machines of the test's own.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -237,6 +237,80 @@ fn other_flags_show_what_changes_and_change_only_that() {
     assert_eq!(status["capture"]["backend"], "nft", "{status}");
     machine.meshctl(&["uninstall", "-y"]).exits(0);
     same(&machine, &before);
+}
+
+/// Answers each line on port 22 with itself; and a client that keeps one such session.
+const SSHD: &str = "import socketserver as s\nclass H(s.StreamRequestHandler):\n  def handle(self):\n    \
+                    for l in self.rfile: self.wfile.write(l)\n\
+                    s.ThreadingTCPServer(('10.9.9.9', 22), H).serve_forever()";
+const SSH: &str = "import socket,sys\nf=socket.create_connection(('10.9.9.9', 22)).makefile('rw')\n\
+                   for l in sys.stdin: f.write(l); f.flush(); print(f.readline(), end='', flush=True)";
+
+// covers: ACC-11 X-063 X-066
+#[test]
+fn open_session_survives_and_the_first_call_is_meshed_within_a_minute() {
+    needs_root!();
+    let machine = Machine::boot("i10");
+    machine.sh("ip addr add 10.9.9.9/32 dev lo");
+    let mut sshd = machine.command(&["python3", "-c", SSHD]).spawn().unwrap();
+    until("port 22", Duration::from_secs(5), || machine.run(&["python3", "-c", SSH]).code == 0);
+    let mut ssh = machine.command(&["python3", "-c", SSH]);
+    let mut ssh = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) =
+        (ssh.stdin.take().unwrap(), BufReader::new(ssh.stdout.take().unwrap()));
+    let mut typed = |text: &str| {
+        writeln!(keys, "{text}").unwrap();
+        let mut shown = String::new();
+        screen.read_line(&mut shown).unwrap();
+        assert_eq!(shown.trim_end(), text, "the session is dead");
+        machine.run(&["python3", "-c", SSH]).exits(0);
+    };
+    typed("before");
+    let before = machine.state();
+    let start = Instant::now();
+    machine.meshctl(&[&INSTALL[..], &["--capture", "host"]].concat()).exits(0);
+    typed("installed");
+    let mut web = machine.command(&["python3", "-m", "http.server", "8080", "-d", "/mnt"]);
+    let mut web = web.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the backend", Duration::from_secs(10), || {
+        machine.run(&["curl", "-sSf", "-o", "/dev/null", "http://127.0.0.1:8080/"]).code == 0
+    });
+    machine.meshctl(&["register", "web", "--port", "http:8080"]).exits(0);
+    machine.meshctl(&["run", "--as", "cli", "--", "curl", "-sSf", "http://web.mesh/"]).exits(0);
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    machine.sh("pkill -HUP -x meshd");
+    typed("reloaded");
+    machine.meshctl(&["uninstall", "-y"]).exits(0);
+    typed("uninstalled");
+    same(&machine, &before);
+    for child in [&mut ssh, &mut sshd, &mut web] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+// covers: TP-04
+#[test]
+fn rules_are_tagged_and_come_and_go_whole() {
+    needs_root!();
+    let machine = Machine::boot("i11");
+    let before = machine.state();
+    for (backend, shown, tag) in [
+        ("nft", "nft list ruleset", "table inet meshd {"),
+        ("iptables", "iptables-save; ip6tables-save", "--comment meshd"),
+    ] {
+        let args = [&INSTALL[..], &["--backend", backend]].concat();
+        machine.meshctl(&args).exits(0);
+        let rules = machine.sh(shown);
+        assert!(rules.contains(tag), "{backend}: {rules}");
+        let ours = |line: &&str| line.starts_with("-A ") && line.contains("MESHD");
+        assert!(rules.lines().filter(ours).all(|line| line.contains(tag)), "{rules}");
+        machine.meshctl(&args).exits(0).says(&["already installed"]);
+        let count = |rules: &str| rules.lines().filter(ours).count();
+        assert!(count(&machine.sh(shown)) <= count(&rules), "{backend}: there twice");
+        machine.meshctl(&["uninstall", "-y"]).exits(0);
+        same(&machine, &before);
+    }
 }
 
 // covers: ACC-12
