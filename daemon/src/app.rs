@@ -61,8 +61,9 @@ pub fn cleanup(config: &Config) -> Result<(), StartError> {
     let telemetry = Telemetry::new(config.metrics_compat);
     let _logs = logs::init(&config.log, Arc::clone(&telemetry.log_lines_lost))
         .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
-    let _claim = start::claim(config)?;
-    match control_runtime()?.block_on(capture::clean_up(&config.capture)) {
+    let runtime = control_runtime()?;
+    let _claim = runtime.block_on(start::claim(config))?;
+    match runtime.block_on(capture::clean_up(&config.capture)) {
         Ok(removed) if removed.is_empty() => info!("nothing was left"),
         Ok(removed) => removed.iter().for_each(|what| info!(what, "removed")),
         Err(left) => {

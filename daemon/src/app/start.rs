@@ -84,7 +84,7 @@ impl Daemon {
         {
             state_folder(folder)?;
         }
-        let claim = claim(&config)?;
+        let claim = claim(&config).await?;
         let ports = Ports::open(&config).await?;
         let parts = Parts::open(&config, telemetry)?;
         let access_log = parts.access_log(&config)?;
@@ -353,8 +353,9 @@ impl Parts {
 }
 
 /// One daemon per state directory, cgroup and network namespace.
-pub(super) fn claim(config: &Config) -> Result<capture::Claim, StartError> {
+pub(super) async fn claim(config: &Config) -> Result<capture::Claim, StartError> {
     capture::Claim::take(&config.state_dir, &config.capture)
+        .await
         .map_err(|error| capture_refused(&error))
 }
 

@@ -226,11 +226,9 @@ impl Attachments {
         // Many share a folder: each is looked for once.
         let folders: BTreeSet<PathBuf> =
             table.values().filter_map(|held| self.folder(held)).collect();
-        let living = |folder: PathBuf| match &self.mount {
-            Some(mount) if folder.starts_with(mount.root()) => {
-                cgroup::living_ancestor(mount, &folder)
-            }
-            _ => folder,
+        let living = |folder: PathBuf| {
+            let mount = self.mount.as_ref().filter(|mount| folder.starts_with(mount.root()));
+            mount.map_or_else(|| folder.clone(), |mount| cgroup::living_ancestor(mount, &folder))
         };
         if let Err(error) = self.watches.set(folders.into_iter().map(living).collect()) {
             warn!(%error, "restarted units are noticed late");

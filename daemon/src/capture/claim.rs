@@ -7,12 +7,14 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use tokio::time::sleep;
 
-use super::{CaptureError, cgroup};
+use super::{CaptureError, cgroup, process};
 use crate::config;
 
 /// An abstract socket: its name belongs to the network namespace, and it tells its owner's pid.
@@ -40,7 +42,23 @@ impl Claim {
     ///
     /// # Errors
     /// [`CaptureError::Taken`] names what another daemon has, and its pid.
-    pub(crate) fn take(state_dir: &Path, config: &config::Capture) -> Result<Self, CaptureError> {
+    pub(crate) async fn take(
+        state_dir: &Path,
+        config: &config::Capture,
+    ) -> Result<Self, CaptureError> {
+        // A program a killed daemon was just starting keeps its locks until it is another program.
+        const ATTEMPTS: u32 = 50;
+        const STEP: Duration = Duration::from_millis(20);
+        for _ in 1..ATTEMPTS {
+            match Self::try_take(state_dir, config) {
+                Err(CaptureError::Taken { pid, .. }) if !process::exists(pid) => sleep(STEP).await,
+                taken => return taken,
+            }
+        }
+        Self::try_take(state_dir, config)
+    }
+
+    fn try_take(state_dir: &Path, config: &config::Capture) -> Result<Self, CaptureError> {
         let state = claim_state_dir(state_dir)?;
         if config.backend == config::BackendChoice::Netns {
             return Ok(Self { _state: state, _netns: None, runs: None });

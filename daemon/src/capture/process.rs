@@ -3,6 +3,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+pub(super) fn exists(pid: u32) -> bool {
+    fs::exists(format!("/proc/{pid}")).unwrap_or(true)
+}
+
 /// Whether it has the socket open.
 pub(super) fn holds_socket(pid: u32, inode: u32) -> bool {
     let socket = format!("socket:[{inode}]");
