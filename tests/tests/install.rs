@@ -311,7 +311,7 @@ fn rules_are_tagged_and_come_and_go_whole() {
         machine.meshctl(&["uninstall", "-y"]).exits(0);
         // Who uses iptables makes its tables; nft lists them, without a rule.
         let frame = |line: &String| backend == "iptables" && line.starts_with("+ nft: ");
-        let left = mesh_tests::machine::changes(&before, &machine.state());
+        let left = changes(&before, &machine.state());
         let (frames, left): (Vec<String>, Vec<String>) = left.into_iter().partition(frame);
         assert!(left.is_empty(), "{backend}: {left:?}");
         assert!(!frames.concat().contains("MESHD"), "{frames:?}");
