@@ -17,7 +17,7 @@ use std::{fmt, fs, io, thread};
 pub use flags::Flags;
 use raw::Raw;
 
-use crate::model::Transport;
+use crate::model::{Transport, contains};
 
 /// Everything meshd may be told; each module gets its own part.
 #[derive(Clone, Debug)]
@@ -108,6 +108,14 @@ impl fmt::Display for Admin {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+impl Capture {
+    /// Whether the range of virtual addresses has it.
+    pub(crate) fn is_virtual(&self, ip: IpAddr) -> bool {
+        contains(self.vip4.base.into(), self.vip4.prefix, ip)
+            || contains(self.vip6.base.into(), self.vip6.prefix, ip)
     }
 }
 

@@ -50,6 +50,35 @@ pub(crate) struct Record {
     pub(crate) generation: u64,
 }
 
+impl Record {
+    /// The beginning of one: a connection that has not met anything yet.
+    pub(crate) fn new(source: Source, destination: SocketAddr, generation: u64) -> Self {
+        Self {
+            kind: Kind::Tcp,
+            protocol: Protocol::Tcp,
+            method: Method::None,
+            start: 0,
+            trace: 0,
+            span: 0,
+            request_id: 0,
+            source,
+            destination,
+            service: 0,
+            route: 0,
+            rule: 0,
+            rules: 0,
+            pick: None,
+            status: 0,
+            flag: Flag::None,
+            tries: 0,
+            sent: 0,
+            received: 0,
+            steps: Steps::default(),
+            generation,
+        }
+    }
+}
+
 /// Who called, from the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {

@@ -26,6 +26,17 @@ fn mirror(netns: &Netns, port: u16) -> Backend {
     })
 }
 
+/// Runs `check` on a node of each backend on which `mirror` is a service.
+fn each_with_a_mirror(check: impl Fn(&Node)) {
+    for backend in backends() {
+        eprintln!("capture by {backend}");
+        let node = Node::with(&["--backend", backend]);
+        let _server = mirror(&node.netns, 9000);
+        node.ok(&["register", "mirror", "--port", "http:9000"]);
+        check(&node);
+    }
+}
+
 /// Whether the client's own socket is what arrived at a [`mirror`].
 #[track_caller]
 fn goes_direct(client: &mut Probe, address: &str) -> bool {
@@ -84,11 +95,7 @@ fn counted(node: &Node, source: &str, wanted: f64) {
 #[test]
 fn each_workload_of_a_host_has_its_own_name() {
     needs_root!();
-    for backend in backends() {
-        eprintln!("capture by {backend}");
-        let node = Node::with(&["--backend", backend]);
-        let _server = mirror(&node.netns, 9000);
-        node.ok(&["register", "mirror", "--port", "http:9000"]);
+    each_with_a_mirror(|node| {
         let names = ["s1", "s2", "s3", "s4", "s5"];
         let mut clients: Vec<Probe> = names.iter().map(|name| node.run_as(name)).collect();
         for (n, client) in clients.iter_mut().enumerate() {
@@ -99,28 +106,24 @@ fn each_workload_of_a_host_has_its_own_name() {
         // Beside them, on the same host, somebody who is none of them.
         assert!(goes_direct(&mut node.outsider(), "127.0.0.1:9000"));
         for (name, wanted) in names.into_iter().zip(1..) {
-            counted(&node, name, f64::from(wanted));
+            counted(node, name, f64::from(wanted));
         }
         assert_eq!(node.metric("mesh_requests_total", &["service=\"mirror\""]), 15.0);
-    }
+    });
 }
 
 // covers: X-010 X-065
 #[test]
 fn workload_stays_what_it_is_through_fork_exec_and_dropped_privileges() {
     needs_root!();
-    for backend in backends() {
-        eprintln!("capture by {backend}");
-        let node = Node::with(&["--backend", backend]);
-        let _server = mirror(&node.netns, 9000);
-        node.ok(&["register", "mirror", "--port", "http:9000"]);
+    each_with_a_mirror(|node| {
         let lowered = user(4242);
         let lowered: Vec<&str> = lowered.iter().map(String::as_str).collect();
         let forked = ["sh", "-c", "\"$0\" \"$@\"; true"];
         let words: Vec<&str> = forked.into_iter().chain(lowered).collect();
-        let mut client = run_through(&node, "cli", &words);
+        let mut client = run_through(node, "cli", &words);
         assert!(!goes_direct(&mut client, "127.0.0.1:9000"));
-        counted(&node, "cli", 1.0);
+        counted(node, "cli", 1.0);
 
         // Put into a cgroup outside by root, it is nobody the mesh knows: nor has it the name.
         let elsewhere = format!("mt{}-elsewhere", std::process::id());
@@ -131,10 +134,10 @@ fn workload_stays_what_it_is_through_fork_exec_and_dropped_privileges() {
             fs::write(folder.join("cgroup.procs"), pid).unwrap();
         }
         assert!(goes_direct(&mut client, "127.0.0.1:9000"));
-        counted(&node, "cli", 1.0);
+        counted(node, "cli", 1.0);
         drop(client);
         remove_cgroup(&elsewhere).unwrap();
-    }
+    });
 }
 
 /// Pids in a cgroup and those below it, without the daemon's own.
@@ -150,23 +153,19 @@ fn members_of(folder: &Path) -> Vec<String> {
 #[test]
 fn user_is_captured_wherever_it_runs() {
     needs_root!();
-    for backend in backends() {
-        eprintln!("capture by {backend}");
-        let node = Node::with(&["--backend", backend]);
-        let _server = mirror(&node.netns, 9000);
-        node.ok(&["register", "mirror", "--port", "http:9000"]);
+    each_with_a_mirror(|node| {
         node.ok(&["attach", "--uid", "4242", "--as", "batch"]);
         let of = |uid: u32| {
             let words = user(uid);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            goes_direct(&mut outside_as(&node, &words), "127.0.0.1:9000")
+            goes_direct(&mut outside_as(node, &words), "127.0.0.1:9000")
         };
         assert!(!of(4242), "the user's connection went past the mesh");
         assert!(of(4243), "another user was captured");
-        counted(&node, "batch", 1.0);
+        counted(node, "batch", 1.0);
         node.ok(&["detach", "--uid", "4242"]);
         assert!(of(4242), "captured after detach");
-    }
+    });
 }
 
 //

@@ -18,7 +18,7 @@ use super::program::answer;
 pub(crate) use files::FileState;
 
 /// What `ip` is asked; the answers are lines.
-const ROUTING: [&[&str]; 4] = [
+pub(crate) const ROUTING: [&[&str]; 4] = [
     &["ip", "rule"],
     &["ip", "-6", "rule"],
     &["ip", "route", "show", "table", "all"],
@@ -107,7 +107,7 @@ fn is_ours(line: &str) -> bool {
 }
 
 /// A line without what counts down by itself.
-fn timeless(line: &str) -> String {
+pub(crate) fn timeless(line: &str) -> String {
     let mut words = line.split(' ');
     let mut kept = Vec::new();
     while let Some(word) = words.next() {

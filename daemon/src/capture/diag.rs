@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
+use crate::model::canonical;
+
 const NETLINK_SOCK_DIAG: libc::c_int = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
@@ -88,6 +90,7 @@ fn exchange(netlink: &OwnedFd, request: &[u8; REQUEST]) -> io::Result<Vec<u8>> {
 
 /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
 fn request(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> [u8; REQUEST] {
+    // An IPv6 socket that talks IPv4 is found among the IPv4 ones.
     let (local, remote) = (canonical(local), canonical(remote));
     let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // For UDP the kernel looks up the receiver of a packet, so the ends swap.
@@ -111,11 +114,6 @@ fn request(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> [u8; RE
     let mut request = [0; REQUEST];
     request.copy_from_slice(&bytes);
     request
-}
-
-/// An IPv6 socket that talks IPv4 is found among the IPv4 ones.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn address(ip: IpAddr) -> [u8; 16] {

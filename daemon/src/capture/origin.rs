@@ -13,6 +13,8 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::gate::{Blueprint, Callers, Counts, Sockets};
 use super::{Counters, GateId, callers};
+use crate::record::{self, padded};
+use crate::state::Snapshot;
 
 /// Everything the kernel says about one captured connection or question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,21 @@ pub(crate) struct Origin {
     pub(crate) process: [u8; 16],
     /// From the application's connect in the kernel to now; zero where it is not known.
     pub(crate) connecting: Duration,
+}
+
+impl Origin {
+    /// The caller as records name it; `client` is its end of the connection.
+    pub(crate) fn source(&self, snapshot: &Snapshot, client: SocketAddr) -> record::Source {
+        let workload = self.workload.and_then(|key| snapshot.workloads.get(&key));
+        record::Source {
+            address: client,
+            service: workload.map_or(0, |workload| workload.id),
+            run: workload.map_or([0; 16], |workload| padded(workload.run.as_bytes())),
+            pid: self.pid,
+            uid: self.uid,
+            process: self.process,
+        }
+    }
 }
 
 /// The connection is not one we captured: refuse it.

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use super::outbound::{Captured, Path, refused};
 use super::worker::{Pinned, Worker};
-use crate::model::Place;
-use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps};
+use crate::model::{Place, canonical};
+use crate::record::{Flag, Record, Source};
 use crate::state::{Destination, Snapshot, Target};
 use crate::telemetry::Refusal;
 use crate::transport::Socket;
@@ -68,31 +68,5 @@ pub(super) fn enter(
 fn record(place: Place, client: SocketAddr, service: u32, generation: u64) -> Record {
     let nobody =
         Source { address: client, service: 0, run: [0; 16], pid: 0, uid: 0, process: [0; 16] };
-    Record {
-        kind: Kind::Tcp,
-        protocol: Protocol::Tcp,
-        method: Method::None,
-        start: 0,
-        trace: 0,
-        span: 0,
-        request_id: 0,
-        source: nobody,
-        destination: place.address,
-        service,
-        route: 0,
-        rule: 0,
-        rules: 0,
-        pick: None,
-        status: 0,
-        flag: Flag::None,
-        tries: 0,
-        sent: 0,
-        received: 0,
-        steps: Steps::default(),
-        generation,
-    }
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    Record { service, ..Record::new(nobody, place.address, generation) }
 }

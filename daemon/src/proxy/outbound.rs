@@ -18,7 +18,7 @@ use super::worker::{Pinned, Worker};
 use super::{http1, inbound, tcp};
 use crate::capture::{GateId, Origin};
 use crate::model::{Compat, Place, Transport};
-use crate::record::{Flag, Kind, Method, Protocol, Record, Source, Steps, padded};
+use crate::record::{Flag, Record, Steps};
 use crate::state::{Destination, Snapshot};
 use crate::telemetry::Refusal;
 use crate::transport::{Connection, Idle, Reuse, Socket};
@@ -242,38 +242,9 @@ pub(super) fn refused(worker: &Worker, record: Record, why: Flag) {
 }
 
 pub(super) fn first_record(snapshot: &Snapshot, origin: &Origin, peer: SocketAddr) -> Record {
-    let workload = origin.workload.and_then(|key| snapshot.workloads.get(&key));
-    let source = Source {
-        address: peer,
-        service: workload.map_or(0, |workload| workload.id),
-        run: workload.map_or([0; 16], |workload| padded(workload.run.as_bytes())),
-        pid: origin.pid,
-        uid: origin.uid,
-        process: origin.process,
-    };
-    Record {
-        kind: Kind::Tcp,
-        protocol: Protocol::Tcp,
-        method: Method::None,
-        start: 0,
-        trace: 0,
-        span: 0,
-        request_id: 0,
-        source,
-        destination: origin.destination,
-        service: 0,
-        route: 0,
-        rule: 0,
-        rules: 0,
-        pick: None,
-        status: 0,
-        flag: Flag::None,
-        tries: 0,
-        sent: 0,
-        received: 0,
-        steps: Steps { capture: nanos(origin.connecting), ..Steps::default() },
-        generation: snapshot.generation,
-    }
+    let source = origin.source(snapshot, peer);
+    let steps = Steps { capture: nanos(origin.connecting), ..Steps::default() };
+    Record { steps, ..Record::new(source, origin.destination, snapshot.generation) }
 }
 
 /// The service whose virtual address this is, on a port it does not declare.

@@ -11,6 +11,7 @@ use super::worker::{Pinned, Worker};
 use crate::capture::Origin;
 use crate::model::{
     Allowed, AllowedHost, Compat, Declared, Egress, Forward, InboundPolicy, Place, ServiceName,
+    contains,
 };
 use crate::state::{
     Destination, Endpoint, EndpointLive, HttpRoute, Interner, Port, Service, Snapshot, Split,
@@ -49,7 +50,7 @@ fn judge(
 ) -> Option<Permit> {
     let port = |allowed: &&Allowed| allowed.port.is_none_or(|port| port == to.port());
     let by_address = |allowed: &Allowed| match &allowed.host {
-        AllowedHost::Net { base, prefix } => contains(*base, *prefix, to.ip()),
+        AllowedHost::Net { base, prefix } => contains(*base, *prefix, to.ip().to_canonical()),
         AllowedHost::Name(_) => false,
     };
     if list.iter().filter(port).any(by_address) {
@@ -78,24 +79,10 @@ fn allows(list: &[Allowed], name: &str, port: u16) -> bool {
                 None => name == pattern,
             },
             AllowedHost::Net { base, prefix } => {
-                name.parse().is_ok_and(|ip| contains(*base, *prefix, ip))
+                name.parse().is_ok_and(|ip: IpAddr| contains(*base, *prefix, ip.to_canonical()))
             }
         }
     })
-}
-
-fn contains(base: IpAddr, prefix: u8, ip: IpAddr) -> bool {
-    match (base, ip.to_canonical()) {
-        (IpAddr::V4(base), IpAddr::V4(ip)) => {
-            let differs = base.to_bits() ^ ip.to_bits();
-            differs.leading_zeros() >= u32::from(prefix)
-        }
-        (IpAddr::V6(base), IpAddr::V6(ip)) => {
-            let differs = base.to_bits() ^ ip.to_bits();
-            differs.leading_zeros() >= u32::from(prefix)
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
 }
 
 thread_local! {

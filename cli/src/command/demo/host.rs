@@ -3,21 +3,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::host::facts;
+use crate::host::program::answer;
+use crate::host::snapshot::{ROUTING, timeless};
 
-/// Commands whose output is the host's network configuration.
-const QUESTIONS: [&[&str]; 5] = [
-    &["nft", "-s", "list", "ruleset"],
-    &["ip", "rule"],
-    &["ip", "-6", "rule"],
-    &["ip", "route", "show", "table", "all"],
-    &["ip", "-6", "route", "show", "table", "all"],
-];
+/// What the host's rules are asked with.
+const RULES: &[&str] = &["nft", "-s", "list", "ruleset"];
 
 pub(super) struct Host {
-    answers: Vec<BTreeSet<String>>,
+    /// Question and lines of its answer.
+    answers: Vec<(String, BTreeSet<String>)>,
     /// Named network namespaces and cgroups. Other programs make and remove theirs at any time.
     names: BTreeSet<PathBuf>,
 }
@@ -29,14 +25,15 @@ impl Host {
         if let Some(mount) = facts::cgroup2() {
             collect(&mount, 3, &mut names);
         }
-        Self { answers: QUESTIONS.iter().map(|words| answer(words)).collect(), names }
+        let questions = [RULES].into_iter().chain(ROUTING);
+        let lines = |words| answer(words).lines().map(timeless).collect();
+        Self { answers: questions.map(|words| (words.join(" "), lines(words))).collect(), names }
     }
 
     /// What is different in `after`. Of namespaces and cgroups only those that carry our `tag`.
     pub(super) fn differences(&self, after: &Self, tag: &str) -> Vec<String> {
         let mut differences = Vec::new();
-        for ((words, before), after) in QUESTIONS.iter().zip(&self.answers).zip(&after.answers) {
-            let question = words.join(" ");
+        for ((question, before), (_, after)) in self.answers.iter().zip(&after.answers) {
             let gone = before.difference(after).map(|line| format!("{question}: gone: {line}"));
             let added = after.difference(before).map(|line| format!("{question}: new: {line}"));
             differences.extend(gone.chain(added));
@@ -46,30 +43,6 @@ impl Host {
         differences.extend(left.map(|name| format!("{} is left", name.display())));
         differences
     }
-}
-
-/// The lines of a command's answer; none where the command does not exist.
-fn answer(words: &[&str]) -> BTreeSet<String> {
-    let Some((program, arguments)) = words.split_first() else {
-        return BTreeSet::new();
-    };
-    let output = Command::new(program).args(arguments).output();
-    let text = output.map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().map(timeless).collect()
-}
-
-/// A line without what counts down by itself.
-fn timeless(line: &str) -> String {
-    let mut words = line.split(' ');
-    let mut kept = Vec::new();
-    while let Some(word) = words.next() {
-        if word == "expires" {
-            words.next();
-        } else {
-            kept.push(word);
-        }
-    }
-    kept.join(" ")
 }
 
 fn collect(folder: &Path, depth: u32, names: &mut BTreeSet<PathBuf>) {
@@ -88,7 +61,8 @@ mod tests {
 
     fn host(routes: &[&str], names: &[&str]) -> Host {
         let routes: BTreeSet<_> = routes.iter().map(|line| timeless(line)).collect();
-        Host { answers: vec![routes], names: names.iter().map(PathBuf::from).collect() }
+        let answers = vec![("ip route".to_owned(), routes)];
+        Host { answers, names: names.iter().map(PathBuf::from).collect() }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::capture::Origin;
-use crate::record::{Flag, Kind, Method, Protocol, Record, Ring, Source, Steps, padded};
+use crate::record::{Flag, Kind, Protocol, Record, Ring, Steps};
 use crate::state::Snapshot;
 
 /// Where records go. A ring has one writer, and questions are answered side by side.
@@ -52,44 +52,21 @@ impl Report {
             app: nanos(outcome.upstream),
             ..Steps::default()
         };
+        let source = asked.origin.source(snapshot, asked.client);
         let record = Record {
             kind: Kind::Dns,
             protocol: asked.protocol,
-            method: Method::None,
             start: nanos(began),
-            trace: 0,
-            span: 0,
-            request_id: 0,
-            source: source(snapshot, asked),
-            destination: asked.origin.destination,
             service: outcome.service,
-            route: 0,
-            rule: 0,
-            rules: 0,
-            pick: None,
-            status: 0,
             flag: outcome.flag,
             tries: u8::from(outcome.upstream > Duration::ZERO),
             sent: outcome.bytes as u64,
             received: asked.bytes as u64,
             steps,
-            generation: snapshot.generation,
+            ..Record::new(source, asked.origin.destination, snapshot.generation)
         };
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.push(&record, outcome.name.as_bytes(), outcome.text.as_bytes());
-    }
-}
-
-fn source(snapshot: &Snapshot, asked: &Asked) -> Source {
-    let origin = &asked.origin;
-    let workload = origin.workload.and_then(|key| snapshot.workloads.get(&key));
-    Source {
-        address: asked.client,
-        service: workload.map_or(0, |workload| workload.id),
-        run: padded(workload.map_or(&[], |workload| workload.run.as_bytes())),
-        pid: origin.pid,
-        uid: origin.uid,
-        process: origin.process,
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::model;
+
 /// Address and prefix length.
 type Net = (IpAddr, u8);
 
@@ -33,15 +35,9 @@ pub(super) fn nets(interfaces: &[String], own: &[IpAddr]) -> BTreeMap<Net, bool>
     routed.chain(local.map(|net| (net, loopback))).collect()
 }
 
+/// The inner range is all in the outer.
 pub(super) fn contains(outer: Net, inner: Net) -> bool {
-    let bits = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    let mask = u128::MAX.checked_shl(128 - u32::from(outer.1)).unwrap_or(0);
-    outer.0.is_ipv4() == inner.0.is_ipv4()
-        && outer.1 <= inner.1
-        && (bits(outer.0) ^ bits(inner.0)) & mask == 0
+    outer.1 <= inner.1 && model::contains(outer.0, outer.1, inner.0)
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::sockets::Sockets;
 use crate::capture::diag::{self, Owner, Protocol};
 use crate::capture::origin::{Origin, OriginError};
 use crate::capture::{Counters, process};
+use crate::model::canonical;
 
 /// Looks callers up; shared by all workers.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Callers {
         };
         let pid = self.pid(&owner).unwrap_or(0);
         Ok(Origin {
-            destination: SocketAddr::new(local.ip().to_canonical(), local.port()),
+            destination: canonical(local),
             workload: Some(self.workload),
             pid,
             uid: owner.uid,

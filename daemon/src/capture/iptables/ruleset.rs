@@ -152,7 +152,7 @@ impl Ruleset<'_> {
             format!("-A {chain} -d {ip} -p {transport} -m {transport} --dport {port} {take}")
         };
         let (virtual_, real): (Vec<_>, Vec<_>) =
-            places().partition(|place| self.is_virtual(place.address.ip()));
+            places().partition(|place| self.config.is_virtual(place.address.ip()));
         let mut rules: Vec<_> = virtual_.into_iter().map(|place| to("MESHD_VIPS", place)).collect();
         rules.push(format!("-A MESHD_VIPS {question}"));
         for chain in ["MESHD_MESH", "MESHD_ALL"] {
@@ -216,22 +216,6 @@ impl Ruleset<'_> {
         match self.family {
             Family::V4 => format!("{}/{}", vip4.base, vip4.prefix),
             Family::V6 => format!("{}/{}", vip6.base, vip6.prefix),
-        }
-    }
-
-    fn is_virtual(&self, ip: IpAddr) -> bool {
-        let (vip4, vip6) = (self.config.vip4, self.config.vip6);
-        match ip {
-            IpAddr::V4(ip) => {
-                let length = u32::from(vip4.prefix);
-                let kept = u32::MAX.checked_shl(32 - length).unwrap_or(0);
-                ip.to_bits() & kept == vip4.base.to_bits()
-            }
-            IpAddr::V6(ip) => {
-                let length = u32::from(vip6.prefix);
-                let kept = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-                ip.to_bits() & kept == vip6.base.to_bits()
-            }
         }
     }
 
