@@ -16,6 +16,7 @@ mod connections;
 mod container;
 pub(crate) mod datagram;
 mod diag;
+mod disguise;
 pub(crate) mod dns;
 mod ebpf;
 pub(crate) mod egress;
@@ -59,6 +60,7 @@ pub(crate) use attach::{AttachError, Attachment, Attachments, FindError, Held, T
 use backend::Backend;
 pub(crate) use claim::Claim;
 pub(crate) use connections::open_connections;
+pub(crate) use disguise::{Disguise, Worn};
 use follow::{Ask, Follower};
 pub(crate) use gate::{Blueprint, GateId, Home, Keeper, Namespaces, Role, Settle, Tag};
 pub(crate) use iptables::watch as watch_rules;

@@ -19,7 +19,7 @@ pub(crate) use egress::InvalidEgress;
 pub(crate) use endpoint::{Health, HealthCheck, Probe};
 pub(crate) use name::ServiceName;
 pub(crate) use net::{canonical, contains};
-pub(crate) use own::own_source;
+pub(crate) use own::{disguised_source, own_source};
 pub(crate) use place::{Place, Transport};
 pub(crate) use policy::{Forward, InboundPolicy};
 pub(crate) use protocol::{Compat, Declared};

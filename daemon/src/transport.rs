@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) use datagram::connect_datagram;
 pub(crate) use pool::{Connection, Idle, Pool, Reuse};
 pub(crate) use socket::{Socket, prefer_loopback_speed, prepare, register, watch};
-pub(crate) use source::bind_own;
+pub(crate) use source::{Source, bind_own};
 
 /// Why there is no connection to an endpoint; another one may do better.
 #[derive(Debug, thiserror::Error)]

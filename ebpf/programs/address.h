@@ -23,6 +23,28 @@ INLINE __u64 number6(const __u32 *ip)
 	return ((__u64)swap32(ip[2]) << 32) | swap32(ip[3]);
 }
 
+/* 127.0.0.6 and fd6d:6573:6864::6: where meshd comes from when it reaches an application. */
+INLINE int is_meshd4(__u32 ip)
+{
+	return ip == swap32(0x7f000006);
+}
+
+INLINE int is_meshd6(const __u32 *ip)
+{
+	return is_fake6(ip) && ip[2] == 0 && ip[3] == swap32(6);
+}
+
+/* 127.6.0.0/16 and fd6d:6573:6864:0:6::/80: the same in the place of a client (CLIENTS). */
+INLINE int is_disguised4(__u32 ip)
+{
+	return swap32(ip) >> 16 == 0x7f06;
+}
+
+INLINE int is_disguised6(const __u32 *ip)
+{
+	return is_fake6(ip) && swap32(ip[2]) >> 16 == 6;
+}
+
 /* A fake address on a port of ours. */
 INLINE int is_fake(const struct mesh_config *config, const struct mesh_address *address)
 {

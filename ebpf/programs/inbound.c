@@ -2,13 +2,13 @@
 #include "address.h"
 #include "maps.h"
 
-/* 127.0.0.6 and fd6d:6573:6864::6: where meshd comes from when it reaches an application. */
 INLINE int is_from_meshd(struct bpf_sk_lookup *ctx)
 {
 	if (ctx->family == AF_INET)
-		return ctx->remote_ip4 == swap32(0x7f000006);
-	return ctx->remote_ip6[0] == swap32(FAKE6_HIGH) && ctx->remote_ip6[1] == swap32(FAKE6_LOW) &&
-	       ctx->remote_ip6[2] == 0 && ctx->remote_ip6[3] == swap32(6);
+		return is_meshd4(ctx->remote_ip4) || is_disguised4(ctx->remote_ip4);
+	__u32 ip[4] = { ctx->remote_ip6[0], ctx->remote_ip6[1], ctx->remote_ip6[2],
+			ctx->remote_ip6[3] };
+	return is_meshd6(ip) || is_disguised6(ip);
 }
 
 INLINE __u32 listener(struct bpf_sk_lookup *ctx)

@@ -108,6 +108,23 @@ struct {
 	MAP_UINT(max_entries, 32768);
 } PEERS SECTION(".maps");
 
+/* Whom an application sees in the place of an address of meshd's. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_TYPE(key, struct mesh_address);
+	MAP_TYPE(value, struct mesh_address);
+	MAP_UINT(max_entries, 65536);
+} CLIENTS SECTION(".maps");
+
+/* Where answers of a socket to such a client really go. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
+	MAP_TYPE(key, struct mesh_peer);
+	MAP_TYPE(value, struct mesh_address);
+	MAP_UINT(max_entries, 32768);
+} DISGUISED SECTION(".maps");
+
 /* Goes with the socket. */
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_SK_STORAGE);

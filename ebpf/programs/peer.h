@@ -38,6 +38,13 @@ INLINE struct mesh_address *asked_for(struct bpf_sock_addr *ctx, const struct me
 	return connected && is_same(&connected->actual, peer) ? &connected->wanted : 0;
 }
 
+/* Whose datagrams or connection meshd brings from its address `peer`; 0 = `peer` is no such one. */
+INLINE struct mesh_address *client_behind(const struct mesh_address *peer)
+{
+	int disguised = peer->family == AF_INET ? is_disguised4(peer->ip[0]) : is_disguised6(peer->ip);
+	return disguised ? map_lookup(&CLIENTS, peer) : 0;
+}
+
 INLINE void show4(struct bpf_sock_addr *ctx, const struct mesh_address *wanted)
 {
 	if (!wanted || wanted->family != AF_INET)

@@ -15,6 +15,11 @@ INLINE struct mesh_address *unmask(struct bpf_sock_addr *ctx, const struct mesh_
 		int v4 = peer->family == AF_INET;
 		return wanted_by(v4 ? swap32(peer->ip[0]) & FAKE4_BITS : number6(peer->ip));
 	}
+	struct mesh_address *client = client_behind(peer);
+	if (client) {
+		hear_disguised(ctx, client, peer);
+		return client;
+	}
 	struct mesh_address *asked = asked_for(ctx, peer);
 	if (asked)
 		return asked;

@@ -122,6 +122,12 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 		if (!elsewhere)
 			return;
 	}
+	struct mesh_address *disguised = call == SENDTO ? way_back(ctx, wanted) : 0;
+	if (disguised) {
+		route->verdict = TO_ENDPOINT;
+		route->to = *disguised;
+		return;
+	}
 	name_loopback(wanted);
 	struct mesh_scope *scope = scope_of(settings, netns);
 	route->verdict = screen(ctx, call, settings, scope, wanted);

@@ -15,6 +15,7 @@ mod rules;
 mod shared;
 
 pub use error::LoadError;
+pub use maps::clients::{Clients, Shown};
 pub use maps::counters::Counters;
 pub use maps::destinations::Destination;
 pub use maps::exclusions::Excluded;

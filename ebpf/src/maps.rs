@@ -1,5 +1,6 @@
 //! The maps, each with the operations its users need.
 
+pub(crate) mod clients;
 pub(crate) mod counters;
 pub(crate) mod destinations;
 pub(crate) mod exclusions;

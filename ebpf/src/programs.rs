@@ -9,7 +9,7 @@ use aya::programs::{CgroupAttachMode, CgroupSockAddr, SkLookup};
 use aya::{Ebpf, EbpfLoader};
 
 use crate::report::{self, Hook, Report};
-use crate::{Counters, Inbound, Lease, LoadError, Rules, Settings, Wishes};
+use crate::{Clients, Counters, Inbound, Lease, LoadError, Rules, Settings, Wishes};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meshd.bpf.o"));
 
@@ -24,6 +24,7 @@ const STATE_LAYOUT: u32 = 1;
 pub struct Programs {
     ebpf: Ebpf,
     wishes: Wishes,
+    clients: Clients,
     counters: Counters,
     links: Vec<Link>,
 }
@@ -78,6 +79,7 @@ impl Programs {
         };
         let programs = Self {
             wishes: Wishes::of(&ebpf)?,
+            clients: Clients::of(&ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             links: Vec::new(),
             ebpf,
@@ -87,6 +89,10 @@ impl Programs {
 
     pub fn wishes(&self) -> Wishes {
         self.wishes.clone()
+    }
+
+    pub fn clients(&self) -> Clients {
+        self.clients.clone()
     }
 
     pub fn counters(&self) -> Counters {

@@ -1,7 +1,7 @@
 //! Datagrams: a server that says whom it saw, and a client's socket doing what a spec asks.
 
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -128,19 +128,45 @@ pub fn talk(talk: &Talk) -> io::Result<Heard> {
     Ok(Heard { answers, errors, local: socket.local_addr()?.to_string(), peer })
 }
 
-/// Serves TCP and UDP at `address` for as long as the process lives: every byte goes back.
+/// Asks [`echo`] whom it sees; `/whoami` over HTTP does so too.
+pub const WHO: &[u8] = b"whoami";
+
+/// Serves TCP and UDP at `address` for as long as the process lives: every byte goes back, but for
+/// [`WHO`].
 pub(crate) fn echo(address: &str) -> io::Result<()> {
     let (datagrams, listener) = (UdpSocket::bind(address)?, std::net::TcpListener::bind(address)?);
     std::thread::spawn(move || {
         let mut buffer = vec![0; LARGEST];
         while let Ok((length, client)) = datagrams.recv_from(&mut buffer) {
-            datagrams.send_to(&buffer[..length], client).unwrap_or_default();
+            let seen = client.to_string();
+            let answer = if &buffer[..length] == WHO { seen.as_bytes() } else { &buffer[..length] };
+            datagrams.send_to(answer, client).unwrap_or_default();
         }
     });
     std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+        while let Ok((stream, client)) = listener.accept() {
+            std::thread::spawn(move || serve(&stream, client));
         }
     });
     Ok(())
+}
+
+/// `client` is what `accept` said.
+fn serve(mut stream: &TcpStream, client: SocketAddr) -> io::Result<()> {
+    let mut buffer = vec![0; LARGEST];
+    loop {
+        let length = stream.read(&mut buffer)?;
+        let said = &buffer[..length];
+        let seen = format!("{client} {}", stream.peer_addr()?);
+        if said.is_empty() {
+            return Ok(());
+        } else if said == WHO {
+            stream.write_all(seen.as_bytes())?;
+        } else if said.starts_with(b"GET /whoami ") {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", seen.len());
+            stream.write_all((head + &seen).as_bytes())?;
+        } else {
+            stream.write_all(said)?;
+        }
+    }
 }

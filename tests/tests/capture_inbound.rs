@@ -6,15 +6,19 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use mesh_tests::backends::each_beside_a_world;
-use mesh_tests::datagram::talk;
+use mesh_tests::datagram::{WHO, talk};
 use mesh_tests::wait::eventually;
 use mesh_tests::{Node, Probe, Talk, World, needs_root};
 
 /// A captured server of TCP and UDP on every address; its declared ports are 8080 and 8082.
 fn server(node: &Node) -> Probe {
+    server_at(node, "0.0.0.0")
+}
+
+fn server_at(node: &Node, address: &str) -> Probe {
     let mut server = node.run_with(&["--as", "echo", "--port", "tcp:8080"]);
     for port in [8080, 8081, 8082] {
-        server.serve(&format!("0.0.0.0:{port}"));
+        server.serve(&format!("{address}:{port}"));
     }
     let pid = server.pid().to_string();
     node.ok(&["register", "echo", "--port", "udp:8082", "--pid", &pid]);
@@ -24,12 +28,16 @@ fn server(node: &Node) -> Probe {
 
 /// What a stranger on another host hears from an echo server; empty when it is refused.
 fn call(world: &World, address: &str) -> String {
-    let address = address.to_owned();
+    say(world, address, b"hello")
+}
+
+fn say(world: &World, address: &str, word: &[u8]) -> String {
+    let (address, word) = (address.to_owned(), word.to_owned());
     world.netns.inside(move || {
         let mut said = String::new();
         let Ok(mut stream) = TcpStream::connect(&address) else { return said };
         stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
-        stream.write_all(b"hello").unwrap_or_default();
+        stream.write_all(&word).unwrap_or_default();
         stream.shutdown(Shutdown::Write).unwrap_or_default();
         stream.read_to_string(&mut said).unwrap_or_default();
         said
@@ -43,7 +51,7 @@ fn unmeshed(node: &Node, wanted: f64) {
     });
 }
 
-// covers: X-057 X-069
+// covers: X-069
 #[test]
 fn strangers_are_served_and_counted() {
     needs_root!();
@@ -63,6 +71,62 @@ fn strangers_are_served_and_counted() {
         let got = cli.exchange("echo.mesh:8080", vec!["hello".into()], 500);
         assert_eq!(got.text(), "hello");
         unmeshed(node, 2.0);
+    });
+}
+
+const PRESERVING: &str = "apiVersion: mesh/v1
+kind: Service
+metadata: {name: echo}
+spec:
+  ports: [{port: 8080, protocol: PROTOCOL}, {port: 8082, protocol: udp}]
+  inbound: {preserveClient: true}
+";
+
+// covers: X-057 L4-08
+#[test]
+fn application_that_asks_for_it_sees_the_client_itself() {
+    needs_root!();
+    each_beside_a_world(&[], |node, world| {
+        let _server = server_at(node, "[::]");
+        assert!(!say(world, "10.77.0.1:8080", WHO).contains("10.77.0.2"), "unless it asks");
+        node.meshctl_with(&["apply", "-f", "-"], &PRESERVING.replace("PROTOCOL", "tcp")).exits(0);
+        for (address, client) in [("10.77.0.1", "::ffff:10.77.0.2"), ("[fd77::1]", "fd77::2")] {
+            let client = format!("[{client}]:");
+            let seen = say(world, &format!("{address}:8080"), WHO);
+            let seen: Vec<_> = seen.split(' ').collect();
+            assert!(seen.iter().all(|by| by.starts_with(&client)), "accept, getpeername: {seen:?}");
+            assert_eq!(seen.len(), 2);
+            let asked = Talk::connected(&format!("{address}:8082"), WHO);
+            let heard = world.netns.inside(move || talk(&asked).unwrap());
+            let texts = heard.texts();
+            assert!(texts.iter().all(|(_, seen)| seen.starts_with(&client)), "{heard:?}");
+            assert_eq!(texts.len(), 1, "{heard:?}");
+        }
+        eventually("answers pass meshd as well", Duration::from_secs(3), || {
+            let seen = node.metric("mesh_datagrams_sent_total", &["service=\"echo\""]);
+            if seen == 2.0 { Ok(()) } else { Err(format!("{seen}")) }
+        });
+    });
+}
+
+#[test]
+fn connection_that_shows_its_client_serves_no_other() {
+    needs_root!();
+    each_beside_a_world(&[], |node, world| {
+        let _server = server_at(node, "[::]");
+        node.meshctl_with(&["apply", "-f", "-"], &PRESERVING.replace("PROTOCOL", "http")).exits(0);
+        let ask = |from: &'static str| {
+            let shown = world.netns.inside(move || {
+                let mut curl = std::process::Command::new("curl");
+                let url = "http://10.77.0.1:8080/whoami";
+                curl.args(["-s", "--interface", from, url, url]).output().unwrap()
+            });
+            String::from_utf8_lossy(&shown.stdout).into_owned()
+        };
+        for client in ["10.88.0.10", "10.88.0.11", "10.88.0.10"] {
+            let seen = ask(client);
+            assert_eq!(seen.matches(&format!("[::ffff:{client}]:")).count(), 4, "{seen}");
+        }
     });
 }
 

@@ -108,7 +108,11 @@ async fn until_interrupted(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        ended = play => ended,
+        ended = play => match ended {
+            // Ctrl-C goes to the command being shown as well, and may end that first.
+            Err(failure) if failure.exit == Exit::INTERRUPTED => Ok(Exit::INTERRUPTED),
+            ended => ended,
+        },
         _ = interrupt.recv() => Ok(Exit::INTERRUPTED),
         _ = terminate.recv() => Ok(Exit::INTERRUPTED),
     }

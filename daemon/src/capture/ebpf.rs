@@ -79,7 +79,7 @@ impl Ebpf {
     }
 
     pub(super) fn origins(&self) -> Origins {
-        Origins::ebpf(self.programs.wishes())
+        Origins::ebpf(self.programs.wishes(), self.programs.clients())
     }
 
     /// Captures `targets`. What an earlier daemon left goes on until this takes its place.

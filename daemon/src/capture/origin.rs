@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use mesh_ebpf::{Wish, Wishes};
+use mesh_ebpf::{Clients, Wish, Wishes};
 use nix::time::{ClockId, clock_gettime};
 
+use super::disguise::{Disguise, Way};
 use super::gate::{Blueprint, Callers, Counts, Sockets};
 use super::{Counters, GateId, callers};
 use crate::record::{self, padded};
@@ -68,6 +69,8 @@ impl From<io::Error> for OriginError {
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
     source: Source,
+    /// How applications get to see their clients; `None`: not at all.
+    disguise: Option<Way>,
     /// Gates whose namespace has rules of its own, not the backend's.
     gates: Arc<ArcSwap<HashMap<GateId, Arc<Callers>>>>,
     counts: Arc<Counts>,
@@ -94,13 +97,13 @@ impl Origins {
         Self::from(Source::Fixed(origin))
     }
 
-    pub(super) fn ebpf(wishes: Wishes) -> Self {
-        Self::from(Source::Ebpf(wishes))
+    pub(super) fn ebpf(wishes: Wishes, clients: Clients) -> Self {
+        Self { disguise: Some(Way::Shown(clients)), ..Self::from(Source::Ebpf(wishes)) }
     }
 
     /// What rules of nft or iptables redirected.
     pub(super) fn rules(callers: callers::Callers) -> Self {
-        Self::from(Source::Rules(callers))
+        Self { disguise: Some(Way::Bound), ..Self::from(Source::Rules(callers)) }
     }
 
     /// To be asked once per accepted connection, right after `accept`: it answers a second time
@@ -151,6 +154,13 @@ impl Origins {
 }
 
 impl Origins {
+    /// What makes a connection of meshd's look like that of `client`, which went to `asked`.
+    /// `None`: nothing here, or a client whose address leads nowhere but to itself.
+    pub(crate) fn disguise(&self, client: SocketAddr, asked: SocketAddr) -> Option<Disguise<'_>> {
+        let way = self.disguise.as_ref().filter(|_| !client.ip().is_loopback())?;
+        Some(Disguise::new(way, client, asked))
+    }
+
     /// Callers at `gate` are known from its sockets, and are all of the workload with this key.
     /// Returns the namespace's inode.
     ///
@@ -193,7 +203,7 @@ impl Origins {
 
 impl From<Source> for Origins {
     fn from(source: Source) -> Self {
-        Self { source, gates: Arc::default(), counts: Arc::default() }
+        Self { source, disguise: None, gates: Arc::default(), counts: Arc::default() }
     }
 }
 

@@ -16,4 +16,6 @@ pub(crate) enum Forward {
 pub(crate) struct InboundPolicy {
     /// Whether clients outside the mesh are refused; `None`: as the whole mesh does.
     pub(crate) refuse_unmeshed: Option<bool>,
+    /// The application sees the client's address, not meshd's.
+    pub(crate) preserve_client: bool,
 }

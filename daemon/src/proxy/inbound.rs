@@ -29,7 +29,10 @@ pub(super) fn admit(
     let (local, peer) = (canonical(local), canonical(peer));
     let socket = Socket::accepted(stream).ok()?;
     match enter(worker, Place::tcp(local), peer) {
-        Ok((record, known)) => Some((Captured::new(worker, record, known, Path::Inbound), socket)),
+        Ok(Entered { record, known, preserve_client }) => {
+            let path = Path::Inbound { preserve_client };
+            Some((Captured::new(worker, record, known, path), socket))
+        }
         Err(record) => {
             socket.reset_on_close();
             if let Some(record) = record {
@@ -40,10 +43,14 @@ pub(super) fn admit(
     }
 }
 
-type Entered = (Record, (Pinned, Destination));
+pub(super) struct Entered {
+    /// The beginning of its records.
+    pub(super) record: Record,
+    known: (Pinned, Destination),
+    pub(super) preserve_client: bool,
+}
 
-/// The beginning of its records, and where it goes. What may not come is counted; `Err` has the
-/// record of what came to a service that refuses it.
+/// What may not come is counted; `Err` has the record of what came to a service that refuses it.
 pub(super) fn enter(
     worker: &Worker,
     place: Place,
@@ -62,7 +69,8 @@ pub(super) fn enter(
     if service.inbound.refuse_unmeshed.unwrap_or(worker.strict) {
         return Err(Some(Box::new(record)));
     }
-    Ok((record, (pinned, destination)))
+    let preserve_client = service.inbound.preserve_client;
+    Ok(Entered { record, known: (pinned, destination), preserve_client })
 }
 
 fn record(place: Place, client: SocketAddr, service: u32, generation: u64) -> Record {

@@ -16,7 +16,7 @@ use super::listener::Way;
 use super::outside::{self, Permit};
 use super::worker::{Pinned, Worker};
 use super::{http1, inbound, tcp};
-use crate::capture::{GateId, Origin};
+use crate::capture::{Disguise, GateId, Origin};
 use crate::model::{Compat, Place, Transport};
 use crate::record::{Flag, Record, Steps};
 use crate::state::{Destination, Snapshot};
@@ -68,7 +68,7 @@ pub(super) struct Captured {
     /// What the address stands for in the snapshot last used.
     known: RefCell<(Pinned, Destination)>,
     path: Path,
-    /// A connection out of the mesh, for the next request of this client and nobody else's.
+    /// A connection for the next request of this client and nobody else's.
     kept: RefCell<Option<Idle>>,
 }
 
@@ -77,8 +77,8 @@ pub(super) struct Captured {
 pub(super) enum Path {
     /// From a workload to the mesh.
     Mesh,
-    /// From anywhere to a service of this node.
-    Inbound,
+    /// From anywhere to a service of this node, which may have to see who it is.
+    Inbound { preserve_client: bool },
     /// From a workload out of the mesh.
     Outside(Permit),
 }
@@ -95,7 +95,7 @@ impl Captured {
                 let destination = *newest.destinations.get(&place)?;
                 *known = (newest, destination);
             }
-            Path::Inbound => {
+            Path::Inbound { .. } => {
                 let destination = inbound::destination(&newest, place)?;
                 *known = (newest, destination);
             }
@@ -122,13 +122,28 @@ impl Captured {
         }
     }
 
-    /// Keeps a connection that leads out of the mesh; gives any other back, for the pool.
-    pub(super) fn keep(&self, idle: Idle) -> Option<Idle> {
-        if matches!(self.path, Path::Outside(_)) {
-            *self.kept.borrow_mut() = Some(idle);
-            return None;
+    /// Its connections to an endpoint may serve other clients, and theirs may serve it.
+    pub(super) fn shares_connections(&self) -> bool {
+        match self.path {
+            Path::Mesh | Path::Inbound { preserve_client: false } => true,
+            Path::Inbound { preserve_client: true } | Path::Outside(_) => false,
         }
-        Some(idle)
+    }
+
+    /// As whom meshd goes on to the endpoint, if not as itself.
+    pub(super) fn disguise<'w>(&self, worker: &'w Worker) -> Option<Disguise<'w>> {
+        let Record { source, destination, .. } = &self.record;
+        let preserve = self.path == Path::Inbound { preserve_client: true };
+        preserve.then(|| worker.origins.disguise(source.address, *destination)).flatten()
+    }
+
+    /// Keeps a connection nobody else may use; gives any other back, for the pool.
+    pub(super) fn keep(&self, idle: Idle) -> Option<Idle> {
+        if self.shares_connections() {
+            return Some(idle);
+        }
+        *self.kept.borrow_mut() = Some(idle);
+        None
     }
 
     /// The connection kept, while it is good.
@@ -139,7 +154,7 @@ impl Captured {
     /// Whether an HTTP request may name this host: out of the mesh only those on the list.
     pub(super) fn allows_host(&self, host: &[u8]) -> bool {
         match &self.path {
-            Path::Mesh | Path::Inbound | Path::Outside(Permit::Address) => true,
+            Path::Mesh | Path::Inbound { .. } | Path::Outside(Permit::Address) => true,
             Path::Outside(Permit::Names(list)) => {
                 outside::allows_host(list, host, self.record.destination.port())
             }

@@ -75,7 +75,7 @@ pub(super) async fn dial<'w>(
         journal.step(worker.clock.now(), |steps| &mut steps.balance);
         journal.record.tries = journal.record.tries.saturating_add(1);
         let Some(endpoint) = pinned.endpoints.get(index) else { break None };
-        match worker.pool.connect(endpoint, &worker.shard, None).await {
+        match worker.pool.connect(endpoint, &worker.shard, None, captured.disguise(worker)).await {
             Ok(connection) => break Some((index, connection)),
             Err(error) => {
                 tracing::debug!(%error, "connecting failed");

@@ -5,20 +5,22 @@ use std::net::{SocketAddr, UdpSocket};
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBufForce;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Socket, Type};
 
-use super::source::bind_own;
+use super::source::Source;
+use crate::capture::Worn;
 
 /// Answers that wait while the worker is busy; the default holds some hundred small ones.
 const BUFFER: usize = 2 << 20;
 
-/// A socket connected to `upstream`, from an address of meshd's own where its port is `intercepted`: the kernel tells it when nobody listens there.
+/// A socket connected to `upstream`: the kernel tells it when nobody listens there. The other
+/// part is to be kept as long.
 pub(crate) fn connect_datagram(
     upstream: SocketAddr,
     mark: u32,
-    intercepted: bool,
-) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(upstream), Type::DGRAM, Some(Protocol::UDP))?;
+    source: Source<'_>,
+) -> io::Result<(UdpSocket, Worn)> {
+    let socket = Socket::new(source.domain(upstream), Type::DGRAM, Some(Protocol::UDP))?;
     if mark != 0 {
         socket.set_mark(mark)?;
     }
@@ -26,10 +28,8 @@ pub(crate) fn connect_datagram(
         // As far as the host's limit lets an ordinary user go.
         socket.set_recv_buffer_size(BUFFER).ok();
     }
-    if intercepted {
-        bind_own(&socket, upstream)?;
-    }
+    let (upstream, worn) = source.bind(&socket, upstream)?;
     socket.set_nonblocking(true)?;
     socket.connect(&upstream.into())?;
-    Ok(socket.into())
+    Ok((socket.into(), worn))
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{ConnectError, Socket};
+use super::{ConnectError, Socket, Source};
+use crate::capture::Disguise;
 use crate::config;
 use crate::state::{Endpoint, EndpointLive};
 use crate::telemetry::{EndpointSeries, Open, Shard};
@@ -103,17 +104,19 @@ impl Pool {
         None
     }
 
-    /// Connects to `endpoint`, for `limit` or the configured time, whichever is shorter.
+    /// Connects to `endpoint`, perhaps in the name of a client, for `limit` or the configured time,
+    /// whichever is shorter.
     pub(crate) async fn connect(
         &self,
         endpoint: &Endpoint,
         shard: &Shard,
         limit: Option<Duration>,
+        disguise: Option<Disguise<'_>>,
     ) -> Result<Connection, ConnectError> {
         let address = endpoint.address;
         let after = limit.map_or(self.connect_timeout, |limit| limit.min(self.connect_timeout));
-        let intercepted = endpoint.live.intercepted.load(Relaxed);
-        let socket = tokio::time::timeout(after, Socket::connect(address, self.mark, intercepted))
+        let source = Source::to(endpoint, disguise);
+        let socket = tokio::time::timeout(after, Socket::connect(address, self.mark, source))
             .await
             .map_err(|_elapsed| ConnectError::Timeout { address, after })?
             .map_err(|source| ConnectError::Refused { address, source })?;

@@ -10,11 +10,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+use socket2::{Protocol, SockRef, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::source::bind_own;
+use super::source::Source;
+use crate::capture::Worn;
 
 /// The machine's default may be a congestion control made for long distances, which runs loopback
 /// at a fifth of its speed.
@@ -27,31 +28,29 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Socket {
     io: AsyncFd<TcpStream>,
+    _worn: Worn,
 }
 
 impl Socket {
     /// Takes over an accepted connection; its options come from the listener ([`prepare`]).
     pub(crate) fn accepted(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { io: register(stream)? })
+        Ok(Self { io: register(stream)?, _worn: Worn::default() })
     }
 
-    /// Connects to `upstream`, from an address of meshd's own where its port is `intercepted`.
-    /// Dropping the future closes the socket.
+    /// Connects to `upstream`. Dropping the future closes the socket.
     pub(crate) async fn connect(
         upstream: SocketAddr,
         mark: u32,
-        intercepted: bool,
+        source: Source<'_>,
     ) -> io::Result<Self> {
-        let socket =
-            socket2::Socket::new(Domain::for_address(upstream), Type::STREAM, Some(Protocol::TCP))?;
+        let domain = source.domain(upstream);
+        let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if mark != 0 {
             socket.set_mark(mark)?;
         }
-        if intercepted {
-            bind_own(&socket, upstream)?;
-        }
+        let (upstream, worn) = source.bind(&socket, upstream)?;
         prepare(&socket)?;
         socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
         if upstream.ip().is_loopback() {
@@ -66,7 +65,7 @@ impl Socket {
         drop(io.writable().await?);
         match io.get_ref().take_error()? {
             Some(error) => Err(error),
-            None => Ok(Self { io }),
+            None => Ok(Self { io, _worn: worn }),
         }
     }
 

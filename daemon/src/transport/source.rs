@@ -2,12 +2,55 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
-use socket2::Socket;
+use socket2::{Domain, Socket};
 
+use crate::capture::{Disguise, Worn};
 use crate::model::own_source;
+use crate::state::Endpoint;
+
+/// As whom meshd comes to an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// From where the kernel says.
+    Any,
+    /// From its own address.
+    Own,
+    Client(Disguise<'a>),
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn to(endpoint: &Endpoint, disguise: Option<Disguise<'a>>) -> Self {
+        match disguise {
+            Some(disguise) => Self::Client(disguise),
+            None if endpoint.live.intercepted.load(Relaxed) => Self::Own,
+            None => Self::Any,
+        }
+    }
+
+    pub(super) fn domain(&self, upstream: SocketAddr) -> Domain {
+        match self {
+            Self::Any | Self::Own => Domain::for_address(upstream),
+            Self::Client(disguise) => disguise.domain(upstream),
+        }
+    }
+
+    /// Returns where `socket` has to connect to in the end.
+    pub(super) fn bind(
+        &self,
+        socket: &Socket,
+        upstream: SocketAddr,
+    ) -> io::Result<(SocketAddr, Worn)> {
+        match self {
+            Self::Any => Ok((upstream, Worn::default())),
+            Self::Own => Ok((upstream, bind_own(socket, upstream).map(|()| Worn::default())?)),
+            Self::Client(disguise) => disguise.put_on(socket, upstream),
+        }
+    }
+}
 
 /// Makes `socket` come from meshd's own address, which passes the capture of what comes in.
 ///

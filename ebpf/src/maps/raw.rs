@@ -1,4 +1,5 @@
-//! The few commands aya has no words for: they read and take single elements of a shared map.
+//! Single elements of a map that many threads share: aya has no words for taking one out, and
+//! wants a map that is written for itself.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,6 +12,8 @@ use aya::maps::{Map, MapError};
 use crate::LoadError;
 
 const LOOKUP: u32 = 1;
+const UPDATE: u32 = 2;
+const DELETE: u32 = 3;
 const LOOKUP_AND_DELETE: u32 = 21;
 
 /// A hash map of `K` to `V` whose elements many threads ask for; cheap to clone, no lock.
@@ -34,7 +37,9 @@ impl<K: Pod, V: Pod> Shared<K, V> {
     /// `K` and `V` must be what `programs/maps.h` declares for `name`.
     pub(crate) fn of(ebpf: &aya::Ebpf, name: &'static str) -> Result<Self, LoadError> {
         let map = ebpf.map(name).ok_or(LoadError::Missing(name))?;
-        let Map::LruHashMap(map) = map else { return Err(LoadError::Missing(name)) };
+        let (Map::LruHashMap(map) | Map::HashMap(map)) = map else {
+            return Err(LoadError::Missing(name));
+        };
         let owned = map.fd().as_fd().try_clone_to_owned();
         let owned =
             owned.map_err(|error| LoadError::Map { name, source: MapError::IoError(error) })?;
@@ -48,6 +53,14 @@ impl<K: Pod, V: Pod> Shared<K, V> {
     /// The element, which is no longer in the map then.
     pub(crate) fn take_out(&self, key: K) -> io::Result<V> {
         self.read(LOOKUP_AND_DELETE, key)
+    }
+
+    pub(crate) fn put(&self, key: K, mut value: V) -> io::Result<()> {
+        self.call(UPDATE, &raw const key, &raw mut value)
+    }
+
+    pub(crate) fn remove(&self, key: K) -> io::Result<()> {
+        self.call(DELETE, &raw const key, std::ptr::null_mut())
     }
 
     fn read(&self, command: u32, key: K) -> io::Result<V> {
@@ -66,8 +79,8 @@ impl<K: Pod, V: Pod> Shared<K, V> {
             flags: 0,
         };
         let size = size_of::<Element>();
-        // SAFETY: the key and the value have the map's sizes ([`Self::of`]) and outlive the
-        // call; `element` is as large as said.
+        // SAFETY: the key and the value, where the command has one, have the map's sizes
+        // ([`Self::of`]) and outlive the call; `element` is as large as said.
         let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut element, size) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }

@@ -41,6 +41,10 @@ impl Checker {
             Type::Weight => self.integer(node, (0, MOST_WEIGHT), "a weight", codes::INVALID_WEIGHT),
             Type::True if matches!(raw(node), Some(("true", false))) => true.into(),
             Type::True => self.wrong_type(node, "`true`"),
+            Type::Truth => match raw(node) {
+                Some((word @ ("true" | "false"), false)) => (word == "true").into(),
+                _ => self.wrong_type(node, "`true` or `false`"),
+            },
             Type::Status => self.status(node),
             Type::Word(words) => self.word(node, words),
             Type::Duration => self.parsed(node, "a duration", "2s, 500ms, 1m30s", |text| {
@@ -51,7 +55,7 @@ impl Checker {
             }),
             Type::Host => self.parsed(node, "a host name", "shop.example, *.shop.example", is_host),
             Type::Short { example, holds } => self.parsed(node, "a short form", example, *holds),
-            Type::Any | Type::Number | Type::Truth | Type::Time | Type::OrNull(_) => as_it_is(node),
+            Type::Any | Type::Number | Type::Time | Type::OrNull(_) => as_it_is(node),
         }
     }
 

@@ -99,6 +99,9 @@ pub struct Inbound {
     /// Clients outside the mesh; `None`: as the whole mesh does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmeshed: Option<Unmeshed>,
+    /// The application sees the client's address, not meshd's.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub preserve_client: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -68,11 +68,11 @@ pub(super) enum Type {
     List(&'static Type, usize),
     /// A scalar, or a longer form of it.
     Either(&'static Type, &'static Type),
+    Truth,
     /// Kept as it is.
     Any,
     /// In output only.
     Number,
-    Truth,
     Time,
     OrNull(&'static Type),
 }

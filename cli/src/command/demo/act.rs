@@ -1,5 +1,6 @@
 //! The acts of the demo. Each types real commands and checks what came of them.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use mesh_proto::codes;
@@ -7,7 +8,7 @@ use mesh_proto::codes;
 use super::load::{self, Answers};
 use super::stage::Stage;
 use crate::context::Context;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::output::number;
 use crate::output::paint::{Mark, Tone};
 
@@ -168,6 +169,9 @@ async fn typed(stage: &Stage, words: &[&str], context: &Context) -> Result<Strin
     }
     if output.status.success() {
         return Ok(text);
+    }
+    if output.status.signal().is_some() {
+        return Err(unmet("interrupted").exiting(Exit::INTERRUPTED));
     }
     let failure = unmet(&format!("the demo's command failed: meshctl {}", words.join(" ")));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -38,10 +38,15 @@ pub(super) const CAPTURING: [Chains; 2] = [
             "MESHD_MESH",
             "MESHD_ALL",
             "MESHD_TAKE",
+            "MESHD_BACK",
             "MESHD_PRE",
             "MESHD_IN",
         ],
-        jumps: &[("OUTPUT", "-p udp", "MESHD_OUT"), ("PREROUTING", "", "MESHD_PRE")],
+        jumps: &[
+            ("OUTPUT", "-p udp", "MESHD_OUT"),
+            ("OUTPUT", "-m conntrack --ctdir REPLY", "MESHD_BACK"),
+            ("PREROUTING", "", "MESHD_PRE"),
+        ],
     },
 ];
 
@@ -122,6 +127,9 @@ impl Ruleset<'_> {
         rules.extend(self.mesh(Transport::Udp, take, "-p udp -m udp --dport 53 -g MESHD_TAKE"));
         rules.push(format!("-A MESHD_ALL -p udp {take}"));
         rules.push(format!("-A MESHD_TAKE -j MARK --set-xmark {captured:#x}/{mask:#x}"));
+        // Answers to a client meshd stands for.
+        let back = format!("-A MESHD_BACK -m connmark --mark {captured:#x}/{mask:#x}");
+        rules.push(format!("{back} -j MARK --set-xmark {captured:#x}/{mask:#x}"));
         rules.extend(self.arriving());
         rules
     }
@@ -189,10 +197,16 @@ impl Ruleset<'_> {
         let (dns, udp) = (config.dns_port, config.udp_port);
         let taken = format!("-A MESHD_PRE -i lo -p udp -m mark --mark {captured:#x}/{mask:#x}");
         let keep = format!("--tproxy-mark {captured:#x}/{mask:#x}");
+        let own = format!("-A MESHD_IN -m mark --mark {own:#x}/{mask:#x}");
         let mut rules = vec![
+            format!("{taken} -m conntrack --ctdir REPLY -j RETURN"),
             format!("{taken} -m udp --dport 53 -j TPROXY --on-port {dns} {keep}"),
             format!("{taken} -j TPROXY --on-port {udp} {keep}"),
-            format!("-A MESHD_IN -m mark --mark {own:#x}/{mask:#x} -j RETURN"),
+            // Meshd in the name of a client.
+            format!(
+                "{own} -m addrtype ! --src-type LOCAL -j CONNMARK --set-xmark {captured:#x}/{mask:#x}"
+            ),
+            format!("{own} -j RETURN"),
             "-A MESHD_IN -m conntrack --ctdir REPLY -j RETURN".to_owned(),
             "-A MESHD_IN -m addrtype ! --dst-type LOCAL -j RETURN".to_owned(),
             // Who is connected with the application itself already goes on like that.

@@ -141,7 +141,8 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
 
     /// Datagrams: marked, routed to loopback and taken there with their destination as it was,
     /// because a redirected datagram leaves a NAT entry that would also catch our own from that
-    /// port. Answers of a server are let go, or they would come back to it for ever.
+    /// port. Answers of a server are let go, or they would come back to it for ever; those to a
+    /// client meshd stands for go back to meshd.
     fn udp(&self) -> String {
         let (own, alive) = (self.own(), self.alive());
         let (vip4, vip6) = self.vips();
@@ -150,10 +151,14 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         format!(
             "  chain udp_out {{
     type route hook output priority mangle; policy accept;
+    ct direction reply ct mark & {mask:#x} == {captured:#x} goto back
     meta l4proto != udp accept
     {own} goto own
 {alive}    ct direction reply accept
     jump udp_scopes
+  }}
+  chain back {{
+    meta mark set meta mark & {keep:#x} | {captured:#x} accept
   }}
   chain own {{
     ip daddr 127.0.0.1 udp dport {port} update @alive {{ meta mark & 0 }} drop
@@ -206,7 +211,7 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
     fn arriving(&self) -> String {
         let (own, alive) = (self.own(), self.alive());
         let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
-        let (dns, udp) = (self.config.dns_port, self.config.udp_port);
+        let (dns, udp, keep) = (self.config.dns_port, self.config.udp_port, !mask);
         let (in_tcp, in_udp) = (self.config.inbound_tcp_port, self.config.inbound_udp_port);
         format!(
             "  chain pre {{
@@ -215,11 +220,13 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
     meta l4proto . th dport @inbound goto inbound
   }}
   chain taken {{
+    ct direction reply accept
     udp dport 53 tproxy to :{dns} accept
     meta l4proto udp tproxy to :{udp} accept
     meta l4proto udp reject
   }}
   chain inbound {{
+    {own} fib saddr type != local ct mark set ct mark & {keep:#x} | {captured:#x} accept
     {own} accept
 {alive}    ct direction reply accept
     fib daddr type != local accept

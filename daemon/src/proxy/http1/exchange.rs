@@ -167,7 +167,10 @@ impl<'w> Exchange<'w> {
             request.is_idempotent() && self.upload.body.is_done() && part.1 < MAX_REPLAY;
         let reuse = if can_replay { Reuse::Any } else { Reuse::Fresh };
         let kept = self.captured.kept(reuse);
-        let pooled = kept.or_else(|| self.worker.pool.take(self.endpoint()?, reuse));
+        let pooled = kept.or_else(|| match self.captured.shares_connections() {
+            true => self.worker.pool.take(self.endpoint()?, reuse),
+            false => None,
+        });
         let wants_retries = self.rule().is_some_and(|rule| rule.retries > 0);
         if can_replay && (pooled.is_some() || wants_retries) {
             self.replay.extend_from_slice(out);
@@ -267,7 +270,9 @@ impl<'w> Exchange<'w> {
             let Some(endpoint) = pinned.endpoints.get(index) else {
                 return Err(Refusal::no_endpoint());
             };
-            let connected = self.worker.pool.connect(endpoint, &self.worker.shard, limit).await;
+            let disguise = self.captured.disguise(self.worker);
+            let connected =
+                self.worker.pool.connect(endpoint, &self.worker.shard, limit, disguise).await;
             match connected {
                 Ok(connection) => {
                     self.carried_by(connection, false);

@@ -1,8 +1,9 @@
 //! Who began a session, where it may lead, and what its records begin with.
 
 use super::batch::Flow;
+use crate::capture::Disguise;
 use crate::model::{Place, Transport};
-use crate::proxy::inbound;
+use crate::proxy::inbound::{self, Entered};
 use crate::proxy::listener::Way;
 use crate::proxy::outbound::{first_record, leaving};
 use crate::proxy::worker::{Pinned, Worker};
@@ -15,8 +16,8 @@ use crate::telemetry::Refusal;
 pub(super) enum Route {
     /// From a workload to the mesh.
     Mesh,
-    /// From anywhere to a service of this node.
-    Inbound,
+    /// From anywhere to a service of this node, which may have to see who it is.
+    Inbound { preserve_client: bool },
     /// From a workload out of the mesh: no snapshot but this has it.
     Outside(Pinned),
     /// Nowhere: it may not pass.
@@ -28,8 +29,20 @@ impl Route {
         let place = Place::udp(record.destination);
         match self {
             Self::Mesh | Self::Outside(_) => snapshot.destinations.get(&place).copied(),
-            Self::Inbound => inbound::destination(snapshot, place),
+            Self::Inbound { .. } => inbound::destination(snapshot, place),
             Self::Refused(_) => None,
+        }
+    }
+
+    /// As whom meshd goes on to the endpoint, if not as itself.
+    pub(super) fn disguise<'w>(
+        &self,
+        worker: &'w Worker,
+        Flow { client, local }: Flow,
+    ) -> Option<Disguise<'w>> {
+        match self {
+            Self::Inbound { preserve_client: true } => worker.origins.disguise(client, local),
+            Self::Inbound { .. } | Self::Mesh | Self::Outside(_) | Self::Refused(_) => None,
         }
     }
 
@@ -37,7 +50,7 @@ impl Route {
     pub(super) fn snapshot(&self, worker: &Worker) -> Pinned {
         match self {
             Self::Outside(alone) => Pinned::clone(alone),
-            Self::Mesh | Self::Inbound | Self::Refused(_) => worker.snapshot(),
+            Self::Mesh | Self::Inbound { .. } | Self::Refused(_) => worker.snapshot(),
         }
     }
 }
@@ -70,7 +83,9 @@ pub(super) fn admit(worker: &Worker, way: Way, flow: Flow) -> Option<(Record, Ro
             }
         }
         Way::In => match inbound::enter(worker, Place::udp(flow.local), flow.client) {
-            Ok((record, _)) => (record, Route::Inbound),
+            Ok(Entered { record, preserve_client, .. }) => {
+                (record, Route::Inbound { preserve_client })
+            }
             Err(Some(record)) => (*record, Route::Refused(Flag::Unmeshed)),
             Err(None) => return None,
         },

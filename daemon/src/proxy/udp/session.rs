@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::admit::Route;
 use super::batch::{Batch, Flow};
 use super::door::Way;
+use crate::capture::Worn;
 use crate::proxy::choice;
 use crate::proxy::journal::Journal;
 use crate::proxy::listener::is_exhausted;
@@ -18,7 +19,7 @@ use crate::proxy::worker::{Pinned, Worker};
 use crate::record::{Flag, Pick, Record};
 use crate::state::{Destination, Endpoint, EndpointLive};
 use crate::telemetry::{Datagrams, EndpointSeries, Open, Series};
-use crate::transport::connect_datagram;
+use crate::transport::{Source, connect_datagram};
 
 /// Endpoints tried in a row.
 const MAX_TRIES: usize = 5;
@@ -54,6 +55,7 @@ pub(super) struct Session<'w> {
 /// The endpoint that carries the session now.
 struct Upstream {
     socket: UdpSocket,
+    _worn: Worn,
     endpoint: u32,
     live: Arc<EndpointLive>,
     /// It was ready when it was picked: once it is not, another one is.
@@ -146,8 +148,8 @@ impl<'w> Session<'w> {
             let Some(endpoint) = pinned.endpoints.get(index) else { break };
             journal.picked(&pinned, index, pick);
             journal.record.tries = journal.record.tries.saturating_add(1);
-            let intercepted = endpoint.live.intercepted.load(Relaxed);
-            match connect_datagram(endpoint.address, worker.config.mark, intercepted) {
+            let source = Source::to(endpoint, self.route.disguise(worker, self.flow));
+            match connect_datagram(endpoint.address, worker.config.mark, source) {
                 Ok(socket) => {
                     let service =
                         worker.shard.series(pick.service, pick.subset, self.record.source.service);
@@ -289,10 +291,16 @@ impl<'w> Session<'w> {
 }
 
 impl Upstream {
-    fn new(worker: &Worker, endpoint: &Endpoint, socket: UdpSocket, service: Rc<Series>) -> Self {
+    fn new(
+        worker: &Worker,
+        endpoint: &Endpoint,
+        (socket, worn): (UdpSocket, Worn),
+        service: Rc<Series>,
+    ) -> Self {
         let series = worker.pool.series(endpoint, &worker.shard);
         Self {
             socket,
+            _worn: worn,
             endpoint: endpoint.id,
             live: Arc::clone(&endpoint.live),
             was_ready: endpoint.live.is_ready(),

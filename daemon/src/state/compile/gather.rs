@@ -103,6 +103,7 @@ impl<'a> All<'a> {
         gathered.forward = forward(spec.forward);
         gathered.inbound = InboundPolicy {
             refuse_unmeshed: spec.inbound.unmeshed.map(|said| said == manifest::Unmeshed::Refuse),
+            preserve_client: spec.inbound.preserve_client,
         };
         gathered.selectors = &spec.subsets;
         gathered.ports.extend(spec.ports.iter().map(|port| (port.port, protocol(port.protocol))));

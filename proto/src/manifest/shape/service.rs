@@ -2,7 +2,7 @@
 
 use super::super::HealthCheck;
 use super::Type::{
-    Address, Duration, Either, Integer, Labels, List, Name, Object, Port, Short, Text, True,
+    Address, Duration, Either, Integer, Labels, List, Name, Object, Port, Short, Text, True, Truth,
     Weight, Word,
 };
 use super::{METADATA, Shape, optional, output, required, status};
@@ -62,11 +62,18 @@ static SPEC: Shape = Shape {
 static INBOUND: Shape = Shape {
     name: "inbound",
     doc: "Clients that come to an endpoint's own port.",
-    fields: &[optional(
-        "unmeshed",
-        Word(&["allow", "refuse"]),
-        "Clients outside the mesh; without it as the setting `mtls.mode` says: `permissive` allows, `strict` refuses.",
-    )],
+    fields: &[
+        optional(
+            "unmeshed",
+            Word(&["allow", "refuse"]),
+            "Clients outside the mesh; without it as the setting `mtls.mode` says: `permissive` allows, `strict` refuses.",
+        ),
+        optional(
+            "preserveClient",
+            Truth,
+            "`true`: the application sees the client's address, not meshd's.",
+        ),
+    ],
 };
 
 static PORT: Shape = Shape {
