@@ -22,6 +22,9 @@ _meshctl() {
             meshctl,attach)
                 cmd="meshctl__subcmd__attach"
                 ;;
+            meshctl,bypass)
+                cmd="meshctl__subcmd__bypass"
+                ;;
             meshctl,check)
                 cmd="meshctl__subcmd__check"
                 ;;
@@ -147,6 +150,9 @@ _meshctl() {
                 ;;
             meshctl__subcmd__help,attach)
                 cmd="meshctl__subcmd__help__subcmd__attach"
+                ;;
+            meshctl__subcmd__help,bypass)
+                cmd="meshctl__subcmd__help__subcmd__bypass"
                 ;;
             meshctl__subcmd__help,check)
                 cmd="meshctl__subcmd__help__subcmd__check"
@@ -290,7 +296,7 @@ _meshctl() {
 
     case "${cmd}" in
         meshctl)
-            opts="-o -q -v -n -h -V --output --jq --no-headers --quiet --verbose --color --socket --namespace --timeout --help --version install uninstall check status demo completion version schema lint explain env register deregister unregister run attach detach route split top stat trace events debug metrics apply diff get ls describe delete wait export history undo help"
+            opts="-o -q -v -n -h -V --output --jq --no-headers --quiet --verbose --color --socket --namespace --timeout --help --version install uninstall check status demo completion version schema lint explain env register deregister unregister run attach detach route split bypass top stat trace events debug metrics apply diff get ls describe delete wait export history undo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -441,6 +447,68 @@ _meshctl() {
                     return 0
                     ;;
                 --allow-egress)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --jq)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        meshctl__subcmd__bypass)
+            opts="-o -q -v -n -h --all --for --end --dry-run --no-wait --reason --if-generation --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dry-run)
+                    COMPREPLY=($(compgen -W "server client" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --if-generation)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1380,7 +1448,7 @@ _meshctl() {
             return 0
             ;;
         meshctl__subcmd__help)
-            opts="install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split top stat trace events debug metrics apply diff get describe delete wait export history undo help"
+            opts="install uninstall check status demo completion version schema lint explain env register deregister run attach detach route split bypass top stat trace events debug metrics apply diff get describe delete wait export history undo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1408,6 +1476,20 @@ _meshctl() {
             return 0
             ;;
         meshctl__subcmd__help__subcmd__attach)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        meshctl__subcmd__help__subcmd__bypass)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

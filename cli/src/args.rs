@@ -111,6 +111,7 @@ pub(crate) enum Command {
     Detach(command::detach::Args),
     Route(command::route::Args),
     Split(command::split::Args),
+    Bypass(command::bypass::Args),
     Top(command::top::Args),
     Stat(command::stat::Args),
     Trace(command::trace::Args),

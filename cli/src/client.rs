@@ -14,6 +14,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use mesh_proto::codes;
 use mesh_proto::v1::attach_service_client::AttachServiceClient;
+use mesh_proto::v1::bypass_service_client::BypassServiceClient;
 use mesh_proto::v1::event_service_client::EventServiceClient;
 use mesh_proto::v1::manifest_service_client::ManifestServiceClient;
 use mesh_proto::v1::metrics_service_client::MetricsServiceClient;
@@ -76,6 +77,10 @@ impl Client {
 
     pub(crate) fn runs(&self) -> RunServiceClient<Channel> {
         RunServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn bypasses(&self) -> BypassServiceClient<Channel> {
+        BypassServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn attachments(&self) -> AttachServiceClient<Channel> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod attach;
+pub(crate) mod bypass;
 pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod completion;
@@ -61,6 +62,7 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<Exit, Fail
         Command::Run(args) => run::run(&args, context),
         Command::Attach(args) => block_on(attach::run(&args, context)),
         Command::Detach(args) => block_on(detach::run(&args, context)),
+        Command::Bypass(args) => block_on(bypass::run(&args, context)),
         Command::Route(args) => block_on(route::run(&args, context)),
         Command::Split(args) => block_on(split::run(&args, context)),
         Command::Top(args) => block_on(top::run(&args, context)),

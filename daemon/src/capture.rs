@@ -38,6 +38,7 @@ mod ready;
 mod rootless;
 mod routes;
 mod runs;
+mod status;
 mod verdict;
 mod watchdog;
 
@@ -65,6 +66,7 @@ use follow::{Ask, Follower};
 pub(crate) use gate::{Blueprint, GateId, Home, Keeper, Namespaces, Role, Settle, Tag};
 pub(crate) use iptables::watch as watch_rules;
 pub(crate) use origin::{Origin, Origins};
+pub(crate) use plan::Detour;
 use plan::Targets;
 pub(crate) use preview::{Preview, preview};
 pub(crate) use process::started_at;
@@ -73,6 +75,7 @@ use ready::Ready;
 pub(crate) use rootless::Rootless;
 use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs, Wanted};
+pub(crate) use status::{Counters, InForce, Status};
 pub(crate) use verdict::Verdict;
 
 /// Why nothing is captured; whatever was installed has been taken back.
@@ -90,66 +93,6 @@ pub(crate) enum CaptureError {
         #[source]
         source: io::Error,
     },
-}
-
-/// Which backend captures, and how it is doing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Status {
-    /// "ebpf", "nft" or "none".
-    pub(crate) backend: &'static str,
-    /// Why this backend, and why not the one before it.
-    pub(crate) notes: Vec<String>,
-    /// BPF programs attached, or rules loaded.
-    pub(crate) programs: u32,
-    /// What keeps capture from doing all it should; empty when all is well.
-    pub(crate) problems: Vec<String>,
-    pub(crate) counters: Counters,
-}
-
-/// Since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
-    pub(crate) connections: u64,
-    /// DNS sockets and datagrams.
-    pub(crate) questions: u64,
-    /// Connects to a port its virtual address does not declare.
-    pub(crate) refused: u64,
-    // The rest only some backends count.
-    /// UDP sockets connected, and datagrams of others, taken to the proxy.
-    pub(crate) datagrams: u64,
-    /// Connections and datagrams that came in and were taken.
-    pub(crate) inbound: u64,
-    /// Sent to an endpoint without the proxy, as its service says.
-    pub(crate) balanced: u64,
-    /// Left alone because the settings say so.
-    pub(crate) excluded: u64,
-    /// Left alone, or sent to an endpoint, because meshd did not answer.
-    pub(crate) bypassed: u64,
-}
-
-impl Counters {
-    /// Each with the name people know it by.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 8] {
-        [
-            ("connections", self.connections),
-            ("questions", self.questions),
-            ("refused", self.refused),
-            ("datagrams", self.datagrams),
-            ("inbound", self.inbound),
-            ("balanced", self.balanced),
-            ("excluded", self.excluded),
-            ("bypassed", self.bypassed),
-        ]
-    }
-}
-
-/// What is in the kernel right now.
-#[derive(Debug, Default)]
-pub(crate) struct InForce {
-    /// Tables, chains, policy rules and routes, as their programs print them.
-    pub(crate) rules: String,
-    pub(crate) programs: Vec<mesh_ebpf::Report>,
-    pub(crate) counters: Counters,
 }
 
 /// A backend that was found to work; the host is unchanged so far.
@@ -214,7 +157,8 @@ impl Prepared {
             return Ok(self.follow(reader, events, Installed::default()));
         }
         let tables = Tables::open().map_err(|source| failed("reach the routing tables", source))?;
-        let targets = plan::targets(&reader.peek());
+        let detour = self.backend.detour(&self.config);
+        let targets = plan::targets(&reader.peek(), &self.config, detour);
         match self.set_up(&tables, &targets).await {
             Ok((programs, entries)) => {
                 let tables = Some(Arc::new(tables));
@@ -315,7 +259,9 @@ impl Prepared {
         let stop = CancellationToken::new();
         let (asks, asked) = mpsc::channel(ASKS);
         let (shown, shared) = (Arc::clone(&status), tables.clone());
+        let detour = backend.detour(&settings);
         let follower = Follower {
+            config: settings.clone(),
             backend,
             status: shown,
             captured,
@@ -325,7 +271,7 @@ impl Prepared {
             events,
         };
         let follower = tokio::spawn(follower.run(reader, asked, stop.clone()));
-        Capture { config: settings, tables, status, asks, stop, follower }
+        Capture { config: settings, detour, tables, status, asks, stop, follower }
     }
 }
 
@@ -359,6 +305,7 @@ const ASKS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Capture {
     config: config::Capture,
+    detour: Detour,
     /// `None`: nothing was installed.
     tables: Option<Arc<Tables>>,
     status: Arc<Mutex<Status>>,
@@ -378,7 +325,17 @@ impl Capture {
         pid: u32,
         place: Place,
     ) -> io::Result<Verdict> {
-        verdict::of(&self.config, snapshot, pid, place)
+        verdict::of((&self.config, self.detour), snapshot, pid, place)
+    }
+
+    /// Anything of the host's is taken.
+    pub(crate) fn captures(&self) -> bool {
+        self.tables.is_some()
+    }
+
+    /// What a bypass can do here.
+    pub(crate) fn detour(&self) -> Detour {
+        self.detour
     }
 
     pub(crate) async fn status(&self) -> Status {

@@ -7,6 +7,7 @@ mod answer;
 mod attach;
 mod authorise;
 mod bound;
+mod bypass;
 mod convert;
 mod core;
 mod endpoints;
@@ -27,6 +28,7 @@ mod views;
 use std::sync::Arc;
 
 use mesh_proto::v1::attach_service_server::AttachServiceServer;
+use mesh_proto::v1::bypass_service_server::BypassServiceServer;
 use mesh_proto::v1::event_service_server::EventServiceServer;
 use mesh_proto::v1::manifest_service_server::ManifestServiceServer;
 use mesh_proto::v1::metrics_service_server::MetricsServiceServer;
@@ -50,6 +52,7 @@ use crate::telemetry::{Rates, Telemetry};
 pub(crate) use attach::{Whereabouts, follow as follow_attachments};
 use authorise::Gate;
 pub(crate) use bound::{Life, follow as follow_bound};
+pub(crate) use bypass::follow as follow_bypasses;
 use core::Core;
 pub(crate) use files::Manifests;
 pub(crate) use run::{adopt, forget, workload};
@@ -154,6 +157,7 @@ fn services(core: &Arc<Core>, stop: &CancellationToken) -> Routes {
         .add_service(registry)
         .add_service(RunServiceServer::new(run::RunScopes(Arc::clone(core))))
         .add_service(AttachServiceServer::new(attach::Attaching(Arc::clone(core))))
+        .add_service(BypassServiceServer::new(bypass::Bypasses(Arc::clone(core))))
         .add_service(RecordServiceServer::new(records))
         .add_service(MetricsServiceServer::new(metrics))
         .add_service(EventServiceServer::new(events))

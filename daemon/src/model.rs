@@ -3,6 +3,7 @@
 //! **Invariant:** no tokio, no IO, no clock.
 
 mod bound;
+mod bypass;
 mod egress;
 mod endpoint;
 mod name;
@@ -15,6 +16,7 @@ mod subject;
 mod workload;
 
 pub(crate) use bound::Bound;
+pub(crate) use bypass::{Bypass, Extent};
 pub(crate) use egress::InvalidEgress;
 pub(crate) use endpoint::{Health, HealthCheck, Probe};
 pub(crate) use name::ServiceName;

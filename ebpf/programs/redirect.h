@@ -54,14 +54,15 @@ INLINE void choose_source(struct route *route, const struct mesh_address *wanted
 		__builtin_memcpy(route->source, config->source6, sizeof(route->source));
 }
 
-/* Any ready endpoint of a virtual address; REFUSE where there is none. */
-INLINE void choose_endpoint(struct route *route, const struct mesh_address *wanted)
+/* Any ready endpoint of a virtual address, the same for all a socket sends; REFUSE where there is
+ * none. `lot` is drawn by the caller. */
+INLINE void choose_endpoint(struct route *route, const struct mesh_address *wanted, __u32 lot)
 {
 	struct mesh_endpoints *ready = map_lookup(&ENDPOINTS, wanted);
 	route->verdict = REFUSE;
 	if (!ready || !ready->count)
 		return;
-	__u32 chosen = random_u32() % ready->count;
+	__u32 chosen = lot % ready->count;
 	if (chosen >= MOST_ENDPOINTS)
 		return;
 	const struct mesh_endpoint *endpoint = &ready->at[chosen];
@@ -105,6 +106,26 @@ INLINE enum verdict screen(struct bpf_sock_addr *ctx, enum call call,
 	return TO_PROXY;
 }
 
+/* Chooses an endpoint where no proxy is to be asked; 0 = one is. Loopback of another network
+ * namespace is not where meshd's endpoints are. */
+INLINE int go_straight(struct route *route, const struct mesh_address *wanted,
+		       const struct mesh_destination *found, enum call call, __u32 lot, int elsewhere)
+{
+	if (!found || found->straight == NEVER)
+		return 0;
+	if (call == SENDTO && found->straight != ALWAYS)
+		return 0;
+	choose_endpoint(route, wanted, lot);
+	if (route->verdict != TO_ENDPOINT)
+		return 1;
+	if (elsewhere && is_loopback(&route->to)) {
+		route->verdict = TO_PROXY;
+		return 0;
+	}
+	count(COUNT_BALANCED);
+	return 1;
+}
+
 /* Where this call goes. What goes to meshd has been noted. */
 INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address *wanted,
 		 struct route *route)
@@ -137,15 +158,15 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 	route->verdict = decide(settings, scope, wanted, found);
 	if (route->verdict == PASS || route->verdict == REFUSE)
 		return;
-	if (call == CONNECT && found && found->balanced) {
-		choose_endpoint(route, wanted);
-		if (route->verdict == TO_ENDPOINT)
-			count(COUNT_BALANCED);
-	} else if (!meshd_lives()) {
+	__u32 lot = call == CONNECT ? random_u32() : (__u32)socket_cookie(ctx);
+	int straight = go_straight(route, wanted, found, call, lot, elsewhere != 0);
+	if (!straight && !meshd_lives()) {
 		route->verdict = without_meshd(settings, route->verdict, wanted);
 		if (route->verdict == TO_ENDPOINT)
-			choose_endpoint(route, wanted);
-	} else {
+			choose_endpoint(route, wanted, lot);
+		if (route->verdict == TO_ENDPOINT && elsewhere && is_loopback(&route->to))
+			route->verdict = REFUSE;
+	} else if (!straight) {
 		int datagram = wanted->protocol == IPPROTO_UDP;
 		__u64 number = datagram ? note_flow(wanted, scope->workload)
 					 : note_connect(wanted, scope->workload);
@@ -160,7 +181,8 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 		if (!datagram)
 			unpace(ctx);
 	}
-	if (call == CONNECT && (route->verdict != PASS && route->verdict != REFUSE))
+	if (route->verdict == TO_ENDPOINT ||
+	    (call == CONNECT && route->verdict != PASS && route->verdict != REFUSE))
 		remember(ctx, wanted, &route->to);
 }
 

@@ -82,11 +82,14 @@ struct mesh_scope {
 	__u32 excluded;
 };
 
+/* When one of the endpoints of a virtual address is chosen here and no proxy is asked. */
+enum mesh_straight { NEVER, AT_CONNECT, ALWAYS };
+
 struct mesh_destination {
 	/* Source address a direct connection would have; 0 = what the kernel picks on loopback. */
 	__u32 source[4];
-	/* The choice is made here, at connect(), and no proxy is asked. */
-	__u32 balanced;
+	/* enum mesh_straight */
+	__u32 straight;
 };
 
 struct mesh_endpoint {

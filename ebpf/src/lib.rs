@@ -17,7 +17,7 @@ mod shared;
 pub use error::LoadError;
 pub use maps::clients::{Clients, Shown};
 pub use maps::counters::Counters;
-pub use maps::destinations::Destination;
+pub use maps::destinations::{Destination, Straight};
 pub use maps::exclusions::Excluded;
 pub use maps::inbound::{Inbound, Listener};
 pub use maps::lease::Lease;

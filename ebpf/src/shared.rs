@@ -91,7 +91,7 @@ pub(crate) struct RawScope {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawDestination {
     pub(crate) source: [u32; 4],
-    pub(crate) balanced: u32,
+    pub(crate) straight: u32,
 }
 
 #[repr(C)]

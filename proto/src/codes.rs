@@ -207,6 +207,10 @@ codes! {
         why "a process has one identity at a time"
         fix "`meshctl get attachments` lists them; `meshctl detach` lets them go"
 
+    BYPASS_REFUSED "MESH1413" exit 3 "traffic cannot go around meshd here"
+        why "`mtls.mode: strict` forbids plain text, or nothing is captured, or a run without root has no other way out; nothing was changed"
+        fix "the message names the reason; `meshctl status` shows what is captured"
+
     NO_ENDPOINT "MESH1501" exit 1 "no endpoint can take the request (503)"
         why "the chosen service or subset has no endpoint, or its weights are all 0"
         fix "`meshctl describe service/NAME` shows endpoints and their health"

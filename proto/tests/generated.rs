@@ -9,8 +9,10 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 9] =
-    ["error", "status", "manifest", "registry", "run", "attach", "record", "metrics", "event"];
+const PROTOS: [&str; 10] = [
+    "error", "status", "manifest", "registry", "run", "attach", "bypass", "record", "metrics",
+    "event",
+];
 
 #[test]
 fn committed_code_is_fresh() {

@@ -14,6 +14,7 @@ pub mod dns;
 pub mod host;
 pub mod load;
 pub mod machine;
+pub mod mirror;
 pub mod mixed;
 pub mod netns;
 pub mod node;

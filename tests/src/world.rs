@@ -1,7 +1,8 @@
 //! Another host beside a node: what a program reaches that is not in the mesh.
 
 use std::io::ErrorKind;
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use crate::netns::Netns;
@@ -55,5 +56,23 @@ impl World {
                 .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
         });
         Self { netns }
+    }
+
+    /// What a stranger there hears from an echo server at `address`; empty when it is refused.
+    pub fn call(&self, address: &str) -> String {
+        self.say(address, b"hello")
+    }
+
+    pub fn say(&self, address: &str, word: &[u8]) -> String {
+        let (address, word) = (address.to_owned(), word.to_owned());
+        self.netns.inside(move || {
+            let mut said = String::new();
+            let Ok(mut stream) = TcpStream::connect(&address) else { return said };
+            stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+            stream.write_all(&word).unwrap_or_default();
+            stream.shutdown(Shutdown::Write).unwrap_or_default();
+            stream.read_to_string(&mut said).unwrap_or_default();
+            said
+        })
     }
 }

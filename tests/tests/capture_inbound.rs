@@ -1,14 +1,12 @@
 //! Traffic from outside the mesh to the ports of services whose processes are known.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use mesh_tests::backends::each_beside_a_world;
 use mesh_tests::datagram::{WHO, talk};
 use mesh_tests::wait::eventually;
-use mesh_tests::{Node, Probe, Talk, World, needs_root};
+use mesh_tests::{Node, Probe, Talk, needs_root};
 
 /// A captured server of TCP and UDP on every address; its declared ports are 8080 and 8082.
 fn server(node: &Node) -> Probe {
@@ -26,24 +24,6 @@ fn server_at(node: &Node, address: &str) -> Probe {
     server
 }
 
-/// What a stranger on another host hears from an echo server; empty when it is refused.
-fn call(world: &World, address: &str) -> String {
-    say(world, address, b"hello")
-}
-
-fn say(world: &World, address: &str, word: &[u8]) -> String {
-    let (address, word) = (address.to_owned(), word.to_owned());
-    world.netns.inside(move || {
-        let mut said = String::new();
-        let Ok(mut stream) = TcpStream::connect(&address) else { return said };
-        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
-        stream.write_all(&word).unwrap_or_default();
-        stream.shutdown(Shutdown::Write).unwrap_or_default();
-        stream.read_to_string(&mut said).unwrap_or_default();
-        said
-    })
-}
-
 fn unmeshed(node: &Node, wanted: f64) {
     eventually("strangers counted", Duration::from_secs(3), || {
         let seen = node.metric("mesh_connections_unmeshed_total", &["service=\"echo\""]);
@@ -57,9 +37,9 @@ fn strangers_are_served_and_counted() {
     needs_root!();
     each_beside_a_world(&[], |node, world| {
         let _server = server(node);
-        assert_eq!(call(world, "10.77.0.1:8080"), "hello");
+        assert_eq!(world.call("10.77.0.1:8080"), "hello");
         unmeshed(node, 1.0);
-        assert_eq!(call(world, "10.77.0.1:8081"), "hello", "another port of the same process");
+        assert_eq!(world.call("10.77.0.1:8081"), "hello", "another port of the same process");
         unmeshed(node, 1.0);
         let heard =
             world.netns.inside(|| talk(&Talk::connected("10.77.0.1:8082", b"ping")).unwrap());
@@ -88,11 +68,11 @@ fn application_that_asks_for_it_sees_the_client_itself() {
     needs_root!();
     each_beside_a_world(&[], |node, world| {
         let _server = server_at(node, "[::]");
-        assert!(!say(world, "10.77.0.1:8080", WHO).contains("10.77.0.2"), "unless it asks");
+        assert!(!world.say("10.77.0.1:8080", WHO).contains("10.77.0.2"), "unless it asks");
         node.meshctl_with(&["apply", "-f", "-"], &PRESERVING.replace("PROTOCOL", "tcp")).exits(0);
         for (address, client) in [("10.77.0.1", "::ffff:10.77.0.2"), ("[fd77::1]", "fd77::2")] {
             let client = format!("[{client}]:");
-            let seen = say(world, &format!("{address}:8080"), WHO);
+            let seen = world.say(&format!("{address}:8080"), WHO);
             let seen: Vec<_> = seen.split(' ').collect();
             assert!(seen.iter().all(|by| by.starts_with(&client)), "accept, getpeername: {seen:?}");
             assert_eq!(seen.len(), 2);
@@ -138,9 +118,9 @@ fn strict_refuses_strangers_but_for_services_that_allow_them() {
     fs::write(&file, "mtls: {mode: strict}\n").unwrap();
     each_beside_a_world(&["--config", &file.display().to_string()], |node, world| {
         let _server = server(node);
-        assert_eq!(call(world, "10.77.0.1:8080"), "");
+        assert_eq!(world.call("10.77.0.1:8080"), "");
         unmeshed(node, 1.0);
-        assert_eq!(call(world, "10.77.0.1:8081"), "hello", "another port of the same process");
+        assert_eq!(world.call("10.77.0.1:8081"), "hello", "another port of the same process");
     });
 }
 
@@ -151,7 +131,7 @@ fn bare_registration_intercepts_nothing_inbound() {
         let mut server = node.outsider();
         server.serve("0.0.0.0:8080");
         node.ok(&["register", "echo", "--port", "tcp:8080"]);
-        assert_eq!(call(world, "10.77.0.1:8080"), "hello");
+        assert_eq!(world.call("10.77.0.1:8080"), "hello");
         assert_eq!(node.metric("mesh_connections_unmeshed_total", &[]), 0.0);
     });
 }

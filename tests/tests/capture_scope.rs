@@ -1,30 +1,17 @@
 //! Who is captured and as whom: by run, by user, across fork, exec and dropped privileges; and what is excluded.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use mesh_tests::backends::{backends, each_beside_a_world};
 use mesh_tests::host::{cgroup2, remove_cgroup};
+use mesh_tests::mirror::{goes_direct, mirror};
 use mesh_tests::probe::{Answer, Ask};
 use mesh_tests::programs::program;
 use mesh_tests::wait::eventually;
-use mesh_tests::{Backend, Netns, Node, Probe, needs_root};
-
-/// A server that says from which port it was called.
-fn mirror(netns: &Netns, port: u16) -> Backend {
-    Backend::tcp(netns, "mirror", port, |mut stream| {
-        let peer = stream.peer_addr().map(|peer| peer.port().to_string()).unwrap_or_default();
-        let mut request = [0; 4096];
-        if stream.read(&mut request).is_ok_and(|length| length > 0) {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n", peer.len());
-            let answer = format!("{head}Connection: close\r\n\r\n{peer}");
-            stream.write_all(answer.as_bytes()).unwrap_or_default();
-        }
-    })
-}
+use mesh_tests::{Backend, Node, Probe, needs_root};
 
 /// Runs `check` on a node of each backend on which `mirror` is a service.
 fn each_with_a_mirror(check: impl Fn(&Node)) {
@@ -35,17 +22,6 @@ fn each_with_a_mirror(check: impl Fn(&Node)) {
         node.ok(&["register", "mirror", "--port", "http:9000"]);
         check(&node);
     }
-}
-
-/// Whether the client's own socket is what arrived at a [`mirror`].
-#[track_caller]
-fn goes_direct(client: &mut Probe, address: &str) -> bool {
-    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    let got = client.exchange(address, vec![request.as_str().into()], 3_000);
-    let text = got.text();
-    let (_, seen) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{address}: {text:?}"));
-    assert!(text.starts_with("HTTP/1.1 200"), "{address}: {text}");
-    got.local.rsplit(':').next() == Some(seen)
 }
 
 /// A captured client started by other programs: `setpriv`, a shell that forks.

@@ -27,7 +27,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("SERVICES", &["register", "deregister", "run", "attach", "detach"]),
-    ("TRAFFIC", &["route", "split"]),
+    ("TRAFFIC", &["route", "split", "bypass"]),
     ("OBSERVE", &["top", "stat", "trace", "events", "metrics"]),
     (
         "CONFIG",

@@ -101,6 +101,10 @@ fn service(object: &Object, routes: &[Object], context: &Context) -> String {
         &format!("{}/{}", object.count("/status/ready"), object.count("/status/total")),
     );
     text += &line("Traffic", &traffic(object));
+    let until = object.text("/status/bypassedUntil");
+    if !until.is_empty() {
+        text += &line("Bypassed", &format!("goes direct, not through meshd, until {until}"));
+    }
     text += &line("Age", &object.age());
     text += &subsets(object);
     text += "\n";

@@ -45,7 +45,20 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     if objects.is_empty() && !context.output.is_structured() {
         context.output.note(&nothing(&targets));
     }
+    if let (false, Some(line)) = (context.output.is_structured(), bypassed(&objects)) {
+        context.output.warn(&line);
+    }
     Ok(Exit::DONE)
+}
+
+/// What goes direct has no traffic to show: the reader must know why.
+fn bypassed(objects: &[Object]) -> Option<String> {
+    let is_bypassed = |object: &&Object| !object.text("/status/bypassedUntil").is_empty();
+    let names: Vec<_> = objects.iter().filter(is_bypassed).map(Object::name).collect();
+    let until = objects.iter().map(|object| object.text("/status/bypassedUntil")).max()?;
+    let verb = if names.len() == 1 { "goes" } else { "go" };
+    let names = (!names.is_empty()).then(|| names.join(", "))?;
+    Some(format!("{names} {verb} direct, not through meshd, until {until}: meshctl status"))
 }
 
 fn nothing(targets: &[Target]) -> String {

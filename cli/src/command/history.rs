@@ -75,7 +75,9 @@ fn ago(entry: &HistoryEntry) -> String {
 /// "service/web created, route/web configured".
 fn summary(entry: &HistoryEntry) -> String {
     let changes = entry.changes.iter().map(|change| {
-        format!("{}/{} {}", change.kind, change.name, change::action_word(change.action()))
+        let detail = if change.detail.is_empty() { "" } else { " " };
+        let action = change::action_word(change.action());
+        format!("{}/{} {action}{detail}{}", change.kind, change.name, change.detail)
     });
     or_dash(&changes.collect::<Vec<_>>().join(", "))
 }

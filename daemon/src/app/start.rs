@@ -238,6 +238,13 @@ impl Parts {
         keeper
     }
 
+    /// What goes direct is captured again in time.
+    fn bypasses(&self, config: &Config) {
+        let (store, events) = (Arc::clone(&self.store), self.telemetry.events.clone());
+        let follow = control::follow_bypasses(store, config.capture.strict, events);
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
+    }
+
     /// Endpoints come and go with the processes they are bound to.
     fn bound_endpoints(&self, runs: Option<Runs>, attachments: Arc<Attachments>) {
         let life = control::Life { runs, attachments };
@@ -262,6 +269,7 @@ impl Parts {
         let keeper = self.namespaces(doorman);
         let whereabouts = self.attachments(config, runs.clone(), keeper)?;
         self.bound_endpoints(runs, Arc::clone(&whereabouts.attachments));
+        self.bypasses(config);
         let gates = Gates::new(config, workers, dns, prepared.origins());
         let guests = self.guests(config, gates)?;
         let rootless = guests.as_ref().map(|guests| guests.rootless.clone());

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::ebpf::Ebpf;
 use super::iptables::Iptables;
 use super::nft::Nft;
-use super::plan::{Change, Targets};
+use super::plan::{Change, Detour, Targets};
 use super::ready::Leads;
 use super::routes::{Entry, Family, Prefix};
 use super::{CaptureError, Counters, Origins};
@@ -211,6 +211,10 @@ impl Backend {
     /// It has to know the ready endpoints behind virtual addresses ([`Self::lead`]).
     pub(super) fn wants_endpoints(&self) -> bool {
         matches!(self, Self::Ebpf(_))
+    }
+
+    pub(super) fn detour(&self, config: &config::Capture) -> Detour {
+        Detour::of(config, self.wants_endpoints())
     }
 
     pub(super) fn lead(&mut self, leads: Leads) -> Result<(), String> {

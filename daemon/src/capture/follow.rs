@@ -8,11 +8,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::backend::Backend;
-use super::plan::{self, Targets};
+use super::plan::{self, Detour, Targets};
 use super::ready::Ready;
 use super::routes::{Entry, Tables};
 use super::watchdog::{Culprit, News, Watchdog};
 use super::{AddressNews, Counters, InForce, Status, guard, host, own_addresses};
+use crate::config;
 use crate::state::{Reader, Snapshot};
 use crate::telemetry::{Events, Severity};
 
@@ -27,6 +28,7 @@ pub(super) enum Ask {
 
 #[derive(Debug)]
 pub(super) struct Follower {
+    pub(super) config: config::Capture,
     pub(super) backend: Backend,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) captured: Targets,
@@ -94,7 +96,7 @@ impl Follower {
     }
 
     async fn apply(&mut self, snapshot: &Snapshot) {
-        let targets = plan::targets(snapshot);
+        let targets = plan::targets(snapshot, &self.config, self.detour());
         if targets == self.captured {
             return;
         }
@@ -104,12 +106,16 @@ impl Follower {
         self.report("destinations", outcome);
     }
 
+    fn detour(&self) -> Detour {
+        self.backend.detour(&self.config)
+    }
+
     /// Where the backend sends calls to virtual addresses that meshd does not carry.
     fn lead(&mut self, snapshot: &Snapshot) {
         if !self.backend.wants_endpoints() {
             return;
         }
-        if let Some(leads) = self.ready.leads(snapshot) {
+        if let Some(leads) = self.ready.leads(snapshot, self.detour()) {
             let outcome = self.backend.lead(leads);
             self.report("endpoints", outcome);
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::config;
 use crate::model::{Place, Scope, Transport};
-use crate::state::Snapshot;
+use crate::state::{Destination, Snapshot};
 
 /// Everything a backend has to know of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,15 +40,54 @@ pub(super) struct Change {
     pub(super) gates_closed: Vec<u64>,
 }
 
-pub(super) fn targets(snapshot: &Snapshot) -> Targets {
+/// What is possible for traffic that is to go direct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detour {
+    /// Nothing: it would be plain text where the settings forbid that.
+    Closed,
+    /// Real addresses lead there by themselves, virtual ones nowhere.
+    Addresses,
+    /// The backend leads virtual addresses to an endpoint, too.
+    Names,
+}
+
+impl Detour {
+    /// `leads`: the backend knows the endpoints behind virtual addresses.
+    pub(super) fn of(config: &config::Capture, leads: bool) -> Self {
+        match (config.strict, leads) {
+            (true, _) => Self::Closed,
+            (false, true) => Self::Names,
+            (false, false) => Self::Addresses,
+        }
+    }
+}
+
+/// A bypassed service keeps its virtual addresses: without the proxy they are led to an endpoint
+/// ([`super::ready`]) or, where nothing could lead them, still taken to it. When everything is
+/// bypassed they are refused there: nobody is captured.
+pub(super) fn targets(snapshot: &Snapshot, config: &config::Capture, detour: Detour) -> Targets {
+    let all = snapshot.bypassed && detour != Detour::Closed;
     let rule = |workload: &crate::model::Workload| ScopeRule {
         scope: workload.scope,
-        everything: workload.egress.is_restricted(),
+        everything: workload.egress.is_restricted() && !all,
     };
+    let is_direct = |service: usize| {
+        let service = snapshot.services.get(service);
+        detour != Detour::Closed && service.is_some_and(|service| service.bypassed)
+    };
+    let is_taken = |(place, to): &(&Place, &Destination)| {
+        !is_direct(to.service) || config.is_virtual(place.address.ip())
+    };
+    let nobody = all && detour == Detour::Addresses;
+    let workloads = snapshot.workloads.iter().filter(|_| !nobody);
+    let inbound = snapshot.inbound.iter().filter(|(_, inbound)| {
+        let serves = snapshot.endpoints.get(inbound.endpoint);
+        !serves.is_some_and(|endpoint| is_direct(endpoint.service))
+    });
     Targets {
-        destinations: snapshot.destinations.keys().copied().collect(),
-        scopes: snapshot.workloads.iter().map(|(key, workload)| (*key, rule(workload))).collect(),
-        inbound: snapshot.inbound.keys().copied().collect(),
+        destinations: snapshot.destinations.iter().filter(is_taken).map(|(at, _)| *at).collect(),
+        scopes: workloads.map(|(key, workload)| (*key, rule(workload))).collect(),
+        inbound: inbound.map(|(at, _)| *at).collect(),
         gates: snapshot.gates.clone(),
     }
 }

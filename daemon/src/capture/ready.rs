@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use mesh_ebpf::Straight;
+
+use super::plan::Detour;
 use crate::model::{Forward, Place};
-use crate::state::{Endpoint, Service, Snapshot, Split};
+use crate::state::{Endpoint, Instance, Service, Snapshot, Split};
 
 /// By virtual address and port.
 pub(super) type Leads = BTreeMap<Place, Lead>;
@@ -13,8 +16,8 @@ pub(super) type Leads = BTreeMap<Place, Lead>;
 /// Where calls go that no proxy carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lead {
-    /// Always, not only while meshd is gone.
-    pub(super) straight: bool,
+    /// Not only while meshd is gone.
+    pub(super) straight: Straight,
     /// Each entry is as likely as any other.
     pub(super) endpoints: Vec<SocketAddr>,
 }
@@ -28,35 +31,72 @@ pub(super) struct Ready {
 
 impl Ready {
     /// `None`: as it was.
-    pub(super) fn leads(&mut self, snapshot: &Snapshot) -> Option<Leads> {
+    pub(super) fn leads(&mut self, snapshot: &Snapshot, detour: Detour) -> Option<Leads> {
         let ready: Vec<bool> =
             snapshot.endpoints.iter().map(|endpoint| endpoint.live.is_ready()).collect();
         if self.revision == Some(snapshot.revision) && self.ready == ready {
             return None;
         }
-        let all =
-            snapshot.services.iter().flat_map(|service| of_service(snapshot, service, &ready));
-        let leads = all.collect();
+        let sight = Sight { snapshot, ready: &ready, detour };
+        let services = snapshot.services.iter().flat_map(|service| sight.of_service(service));
+        let instances = snapshot.instances.values().flat_map(|one| sight.of_instance(one));
+        let leads = services.chain(instances).collect();
         *self = Self { revision: Some(snapshot.revision), ready };
         Some(leads)
     }
 }
 
-fn of_service<'a>(
+/// One look at the endpoints.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
     snapshot: &'a Snapshot,
-    service: &'a Service,
     ready: &'a [bool],
-) -> impl Iterator<Item = (Place, Lead)> + 'a {
-    let straight = service.forward == Forward::Connect;
-    service.ports.iter().flat_map(move |port| {
-        let all = weighed(snapshot, &port.tcp, ready);
-        // An IPv4 socket cannot reach IPv6; the other way round it can.
-        let v4: Vec<_> = all.iter().filter(|(address, _)| address.is_ipv4()).copied().collect();
-        let transport = port.protocol.transport();
-        let place = |ip| Place { transport, address: SocketAddr::new(ip, port.port) };
-        [(place(IpAddr::V4(service.vip4)), v4), (place(IpAddr::V6(service.vip6)), all)]
-            .map(|(place, weighed)| (place, Lead { straight, endpoints: expand(&weighed) }))
-    })
+    detour: Detour,
+}
+
+impl<'a> Sight<'a> {
+    fn of_service(self, service: &'a Service) -> impl Iterator<Item = (Place, Lead)> + 'a {
+        let straight = self.straight(service);
+        service.ports.iter().flat_map(move |port| {
+            let all = weighed(self.snapshot, &port.tcp, self.ready);
+            let v4: Vec<_> = all.iter().filter(|(address, _)| address.is_ipv4()).copied().collect();
+            let transport = port.protocol.transport();
+            let place = |ip| Place { transport, address: SocketAddr::new(ip, port.port) };
+            // An IPv4 socket cannot reach IPv6; the other way round it can.
+            [(place(IpAddr::V4(service.vip4)), v4), (place(IpAddr::V6(service.vip6)), all)]
+                .map(|(place, weighed)| (place, Lead { straight, endpoints: expand(&weighed) }))
+        })
+    }
+
+    /// An endpoint under its own name leads to itself.
+    fn of_instance(self, instance: &Instance) -> Vec<(Place, Lead)> {
+        let endpoint = self.snapshot.endpoints.get(instance.endpoint);
+        let Some(endpoint) = endpoint else { return Vec::new() };
+        let Some(service) = self.snapshot.services.get(endpoint.service) else { return Vec::new() };
+        let Some(port) = service.ports.get(endpoint.port) else { return Vec::new() };
+        let straight = match self.straight(service) {
+            Straight::Always => Straight::Always,
+            Straight::Never | Straight::AtConnect => Straight::Never,
+        };
+        let is_ready = self.ready.get(instance.endpoint) == Some(&true);
+        let lead = |ip: IpAddr| {
+            let reachable = is_ready && (ip.is_ipv6() || endpoint.address.is_ipv4());
+            let endpoints = if reachable { vec![endpoint.address] } else { Vec::new() };
+            let address = SocketAddr::new(ip, port.port);
+            (Place { transport: endpoint.transport, address }, Lead { straight, endpoints })
+        };
+        vec![lead(instance.vip4.into()), lead(instance.vip6.into())]
+    }
+
+    fn straight(self, service: &Service) -> Straight {
+        if service.bypassed && self.detour == Detour::Names {
+            return Straight::Always;
+        }
+        match service.forward {
+            Forward::Proxy => Straight::Never,
+            Forward::Connect => Straight::AtConnect,
+        }
+    }
 }
 
 /// What the split would send to each ready endpoint.

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::IpAddr;
 
+use super::Detour;
 use super::cgroup::{self, Mount};
 use super::{netns, process, runs};
 use crate::config;
@@ -16,6 +17,8 @@ pub(crate) enum Fate {
     /// Directly, as if there were no mesh.
     Passes,
     ToProxy,
+    /// To an endpoint that the kernel picks.
+    ToEndpoint,
     ToDns,
     Refused,
 }
@@ -25,6 +28,7 @@ impl Fate {
         match self {
             Self::Passes => "passes",
             Self::ToProxy => "proxy",
+            Self::ToEndpoint => "endpoint",
             Self::ToDns => "dns",
             Self::Refused => "refused",
         }
@@ -60,12 +64,12 @@ struct Caller {
 /// # Errors
 /// The process is gone, or may not be looked at.
 pub(super) fn of(
-    config: &config::Capture,
+    settings: (&config::Capture, Detour),
     snapshot: &Snapshot,
     pid: u32,
     place: Place,
 ) -> io::Result<Verdict> {
-    Ok(decide(config, snapshot, &caller(pid)?, place))
+    Ok(decide(settings, snapshot, &caller(pid)?, place))
 }
 
 fn caller(pid: u32) -> io::Result<Caller> {
@@ -84,7 +88,12 @@ fn caller(pid: u32) -> io::Result<Caller> {
     Ok(Caller { is_meshd: pid == std::process::id(), cgroups, cgroup, uid, foreign })
 }
 
-fn decide(config: &config::Capture, snapshot: &Snapshot, caller: &Caller, to: Place) -> Verdict {
+fn decide(
+    (config, detour): (&config::Capture, Detour),
+    snapshot: &Snapshot,
+    caller: &Caller,
+    to: Place,
+) -> Verdict {
     let workload = workload(snapshot, caller);
     let verdict = |fate, rule, reason: String| Verdict {
         fate,
@@ -103,7 +112,9 @@ fn decide(config: &config::Capture, snapshot: &Snapshot, caller: &Caller, to: Pl
         let reason = "the process is in no workload: not started by run, attached or in scope";
         return verdict(Fate::Passes, "scope", reason.to_owned());
     };
-    let (fate, rule, reason) = of_captured(config, snapshot, captured, caller.uid, to);
+    let bypassed = bypassed(config, detour, snapshot, to);
+    let (fate, rule, reason) =
+        bypassed.unwrap_or_else(|| of_captured(config, snapshot, captured, caller.uid, to));
     verdict(fate, rule, reason)
 }
 
@@ -123,13 +134,47 @@ fn workload<'a>(snapshot: &'a Snapshot, caller: &Caller) -> Option<&'a Workload>
     found.map(AsRef::as_ref)
 }
 
+type Decision = (Fate, &'static str, String);
+
+/// What a bypass decides of a captured process's traffic, before anything else could.
+fn bypassed(
+    config: &config::Capture,
+    detour: Detour,
+    snapshot: &Snapshot,
+    to: Place,
+) -> Option<Decision> {
+    let destination = snapshot.destinations.get(&to);
+    let service = destination.and_then(|found| snapshot.services.get(found.service));
+    let is_virtual = config.is_virtual(to.address.ip().to_canonical());
+    let is_bypassed = service.is_some_and(|service| service.bypassed);
+    let (fate, reason) = match detour {
+        Detour::Names if is_virtual && is_bypassed => {
+            (Fate::ToEndpoint, "goes to a ready endpoint, chosen by the kernel")
+        }
+        Detour::Addresses if is_virtual && snapshot.bypassed => {
+            (Fate::Refused, "only meshd leads to an endpoint here: refused at once")
+        }
+        // Questions for names still lead somewhere.
+        Detour::Names if to.address.port() == 53 => return None,
+        Detour::Names | Detour::Addresses if is_virtual => return None,
+        Detour::Names | Detour::Addresses if snapshot.bypassed => {
+            (Fate::Passes, "everything goes direct")
+        }
+        Detour::Names | Detour::Addresses if is_bypassed => {
+            (Fate::Passes, "its service goes direct")
+        }
+        Detour::Closed | Detour::Names | Detour::Addresses => return None,
+    };
+    Some((fate, "bypass", reason.to_owned()))
+}
+
 fn of_captured(
     config: &config::Capture,
     snapshot: &Snapshot,
     workload: &Workload,
     uid: u32,
     to: Place,
-) -> (Fate, &'static str, String) {
+) -> Decision {
     let destination = snapshot.destinations.get(&to);
     let is_virtual = config.is_virtual(to.address.ip().to_canonical());
     if is_virtual && let Some(destination) = destination {

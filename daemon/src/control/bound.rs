@@ -71,12 +71,6 @@ pub(crate) async fn follow(store: Arc<Store>, life: Life, events: Events) {
 async fn take_out(store: &Store, events: &Events, claim: &Claim, bound: &Bound) {
     let key = claim.key();
     let reason = format!("{bound} ended");
-    let author = Author {
-        uid: nix::unistd::geteuid().as_raw(),
-        user: "meshd".to_owned(),
-        pid: i32::try_from(std::process::id()).unwrap_or_default(),
-        command_line: reason.clone(),
-    };
     let mutation = Mutation { reason: reason.clone(), no_wait: true, ..Mutation::default() };
     let delete = |draft: &mut Draft| {
         let same = draft.declared().claims.get(&key).is_some_and(|held| held.value == *claim);
@@ -85,7 +79,7 @@ async fn take_out(store: &Store, events: &Events, claim: &Claim, bound: &Bound) 
         }
         Ok::<(), super::error::Failure>(())
     };
-    match store.update(author, mutation, delete).await {
+    match store.update(Author::meshd(&reason), mutation, delete).await {
         Ok(_) => {
             let subject = format!("service/{} {}", claim.service, claim.address);
             events.emit("endpoint/ended", subject, reason, Severity::Info);

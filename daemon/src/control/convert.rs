@@ -267,6 +267,11 @@ pub(super) fn time_text(unix_ms: u64) -> String {
     timestamp(unix_ms).to_string()
 }
 
+/// The same to the second.
+pub(super) fn second_text(unix_ms: u64) -> String {
+    time_text(unix_ms / 1000 * 1000)
+}
+
 /// How long ago that was: `40s`, `4m`, `3h`, `2d`.
 pub(super) fn ago(unix_ms: u64) -> String {
     let then = UNIX_EPOCH + Duration::from_millis(unix_ms);

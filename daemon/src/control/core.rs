@@ -49,7 +49,7 @@ impl Core {
     }
 
     fn tell(&self, outcome: &Outcome, user: &str) {
-        let line = |change: &Change| format!("{} {}", change.key, change.action.word());
+        let line = |change: &Change| format!("{} {}", change.topic, change.action.word());
         let lines: Vec<_> = outcome.changes.iter().map(line).collect();
         let message = format!("{} by {user}", lines.join(", "));
         let subject = format!("generation {}", outcome.generation);

@@ -67,7 +67,8 @@ impl Manifests {
             Ok(outcome) => {
                 reloads.applied.fetch_add(1, Relaxed);
                 if outcome.undo > 0 {
-                    let keys: Vec<_> = outcome.changes.iter().map(|c| c.key.to_string()).collect();
+                    let keys: Vec<_> =
+                        outcome.changes.iter().map(|c| c.topic.to_string()).collect();
                     let subject = format!("generation {}", outcome.generation);
                     events.emit("config/applied", subject, keys.join(", "), Severity::Info);
                 }
@@ -86,12 +87,7 @@ impl Manifests {
         let objects = parse(&documents).map_err(Rejected::Invalid)?;
         let wish = Wish { objects, set: Some(SET.to_owned()), prune: true };
         let names: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
-        let author = Author {
-            uid: nix::unistd::geteuid().as_raw(),
-            user: "meshd".to_owned(),
-            pid: i32::try_from(std::process::id()).unwrap_or_default(),
-            command_line: format!("manifests {}", names.join(" ")),
-        };
+        let author = Author::meshd(&format!("manifests {}", names.join(" ")));
         let edit = |draft: &mut _| wish.apply(draft, self.store.node());
         let outcome = self.store.update(author, Mutation::default(), edit).await;
         outcome.map_err(|error| Rejected::Refused(error.into()))

@@ -143,14 +143,15 @@ impl Manifests {
         let view = self.core.daemon.store.view().await;
         let mut warnings = Vec::new();
         for change in &outcome.changes {
-            let parents: &[ParentRef] = match &change.after {
-                Some(Object::HttpRoute(route)) => &route.spec.parent_refs,
-                Some(Object::TcpRoute(route)) => &route.spec.parent_refs,
-                Some(Object::Service(_)) | None => &[],
+            let Some(object) = &change.after else { continue };
+            let parents: &[ParentRef] = match object {
+                Object::HttpRoute(route) => &route.spec.parent_refs,
+                Object::TcpRoute(route) => &route.spec.parent_refs,
+                Object::Service(_) => &[],
             };
-            let reasons =
-                parents.iter().filter_map(|on| unattached(&view, &change.key.namespace, on));
-            warnings.extend(reasons.map(|reason| format!("{} {reason}", change.key)));
+            let home = &object.metadata().namespace;
+            let reasons = parents.iter().filter_map(|on| unattached(&view, home, on));
+            warnings.extend(reasons.map(|reason| format!("{} {reason}", change.topic)));
         }
         warnings
     }

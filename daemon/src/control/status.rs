@@ -8,6 +8,7 @@ use mesh_proto::{codes, v1};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
+use super::bypass;
 use super::core::Core;
 use super::error::Failure;
 use crate::capture::{self, Runs};
@@ -134,7 +135,7 @@ impl Overview {
         sleep(CPU_SAMPLE).await;
         let usage = process::usage();
         let busy = usage.zip(before).map(|(now, then)| now.cpu.saturating_sub(then.cpu));
-        let View { snapshot, .. } = daemon.store.view().await;
+        let View { snapshot, declared } = daemon.store.view().await;
         let damage = daemon.store.damage().await;
         let mut problems: Vec<_> = damage
             .iter()
@@ -147,6 +148,7 @@ impl Overview {
         let capture = daemon.capture_status().await;
         let attachments = daemon.attachments.table().await.len();
         problems.extend(capture_problems(&capture));
+        problems.extend(bypass::problems(&declared));
         problems.extend(unready(&snapshot, &daemon.board));
         v1::GetStatusResponse {
             version: VERSION.to_owned(),

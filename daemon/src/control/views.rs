@@ -116,7 +116,15 @@ impl<'a> Views<'a> {
             endpoints: endpoints.iter().map(|at| self.endpoint(service, at)).collect(),
             live: self.live,
             stats: self.stats(service),
+            bypassed_until: self.bypassed_until(name).filter(|_| service.bypassed),
         }
+    }
+
+    /// The later end, where a bypass of everything covers it too.
+    fn bypassed_until(&self, name: &ServiceName) -> Option<String> {
+        let bypasses = self.view.declared.bypasses.values().map(|held| &held.value);
+        let covering = bypasses.filter(|bypass| bypass.extent.covers(name));
+        covering.map(|bypass| bypass.until_ms).max().map(convert::second_text)
     }
 
     fn subsets(&self, service: &Service, endpoints: &[&Endpoint]) -> Vec<SubsetStatus> {

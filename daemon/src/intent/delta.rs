@@ -57,6 +57,18 @@ pub(crate) struct Entry {
     pub(crate) delta: Delta,
 }
 
+impl Author {
+    /// The daemon itself, because of `reason`.
+    pub(crate) fn meshd(reason: &str) -> Self {
+        Self {
+            uid: nix::unistd::geteuid().as_raw(),
+            user: "meshd".to_owned(),
+            pid: i32::try_from(std::process::id()).unwrap_or_default(),
+            command_line: reason.to_owned(),
+        }
+    }
+}
+
 impl Op {
     /// The operation that takes this one back.
     pub(crate) fn inverse(&self) -> Self {

@@ -125,6 +125,7 @@ pub(super) fn alone(place: Place, generation: u64) -> (Pinned, Destination) {
         compat: Compat::Lenient,
         forward: Forward::Proxy,
         inbound: InboundPolicy::default(),
+        bypassed: false,
         ports: vec![port],
         subsets: vec![subset],
     };

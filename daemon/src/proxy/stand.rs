@@ -147,6 +147,7 @@ fn snapshot(declaration: &Declaration) -> Snapshot {
         compat: declaration.compat,
         forward: Forward::Proxy,
         inbound: InboundPolicy::default(),
+        bypassed: false,
         ports: vec![port],
         subsets: vec![any],
     };

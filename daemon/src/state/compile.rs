@@ -21,7 +21,7 @@ use mesh_proto::manifest::Object;
 
 use super::vip::{NoFreeAddress, Vips};
 use super::{Interner, Snapshot};
-use crate::model::{ServiceName, Workload};
+use crate::model::{Extent, ServiceName, Workload};
 use crate::registry::Claim;
 
 pub(crate) use settle::settle;
@@ -37,6 +37,8 @@ pub(crate) struct Inputs<'a> {
     /// Validated; any order.
     pub(crate) objects: Vec<&'a Object>,
     pub(crate) claims: Vec<&'a Claim>,
+    /// Whose traffic goes direct now.
+    pub(crate) bypassed: Vec<&'a Extent>,
     pub(crate) workloads: HashMap<u64, Arc<Workload>>,
     pub(crate) gates: BTreeMap<u64, (Ipv4Addr, Ipv6Addr)>,
     /// This node, and its own addresses: an endpoint on 127.0.0.1 is captured at all of them.
@@ -69,6 +71,7 @@ pub(crate) fn compile(inputs: &Inputs<'_>) -> Result<Snapshot, NoFreeAddress> {
     Ok(Snapshot {
         revision: inputs.revision,
         generation: inputs.generation,
+        bypassed: inputs.bypassed.contains(&&Extent::Everything),
         services,
         endpoints,
         slots: slots.next,

@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) revision: u64,
     /// Head of the intent log this was compiled from; what people see as "generation".
     pub(crate) generation: u64,
+    /// Everything goes direct; every service is [`Service::bypassed`] then.
+    pub(crate) bypassed: bool,
     /// Sorted by name; service indices point here. One that routes name but nobody declared is
     /// here too, without ports, address and endpoints, and not in `by_name`.
     pub(crate) services: Vec<Service>,
@@ -88,6 +90,8 @@ pub(crate) struct Service {
     pub(crate) compat: Compat,
     pub(crate) forward: Forward,
     pub(crate) inbound: InboundPolicy,
+    /// Its traffic goes direct, as far as capture can let it.
+    pub(crate) bypassed: bool,
     pub(crate) ports: Vec<Port>,
     /// Index 0 is "any subset"; then one per subset, sorted by name.
     pub(crate) subsets: Vec<Subset>,

@@ -25,7 +25,7 @@ use tracing::error;
 use super::{Interner, Published, Snapshot, Vips, settle};
 use crate::intent::{Author, Delta, IntentStore, OpenError, Sqlite};
 
-pub(crate) use declared::{Declared, Held, service_key};
+pub(crate) use declared::{Declared, Held, Topic, service_key};
 pub(crate) use draft::Draft;
 pub(crate) use effective::{claimed_spec, protocol, written_at, written_at_mut};
 pub(crate) use history::{Past, UndoError};

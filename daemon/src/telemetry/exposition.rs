@@ -40,6 +40,7 @@ impl Telemetry {
         let mut families = Families::default();
         view.requests(&mut families);
         view.connections(&mut families);
+        view.bypassed(&mut families);
         endpoints::families(&view, &mut families);
         if self.compat == MetricsCompat::Gomesh {
             view.gomesh(&mut families);
@@ -185,6 +186,20 @@ impl View<'_> {
             out.counter(name, help, moved(pick));
         }
         self.refusals(out);
+    }
+
+    fn bypassed(&self, out: &mut Families) {
+        let declared =
+            self.snapshot.by_name.values().filter_map(|&at| self.snapshot.services.get(at));
+        let direct = declared.map(|service| {
+            let is_direct = if service.bypassed { 1.0 } else { 0.0 };
+            (vec![("service", self.name(service.id))], is_direct)
+        });
+        out.gauge(
+            "mesh_service_bypassed",
+            "1 while the service's traffic goes direct, as `meshctl bypass` says.",
+            direct,
+        );
     }
 
     fn refusals(&self, out: &mut Families) {

@@ -19,6 +19,7 @@ pub(crate) fn snapshot(names: &Interner) -> Snapshot {
         compat: Compat::Strict,
         forward: Forward::Proxy,
         inbound: InboundPolicy::default(),
+        bypassed: false,
         ports: Vec::new(),
         subsets: vec![subset(0, "", 0), subset(names.id("v1"), "v1", 1)],
     };

@@ -14,8 +14,17 @@ use crate::shared::{Address, MOST_SHARES, RawDestination, RawEndpoint, RawEndpoi
 pub struct Destination {
     /// What applications see as their own address; `None`: what the kernel picks.
     pub source: Option<IpAddr>,
-    /// The kernel picks one of [`crate::Rules::set_endpoints`] at `connect()`; no proxy is asked.
-    pub balanced: bool,
+    pub straight: Straight,
+}
+
+/// When the kernel picks one of [`crate::Rules::set_endpoints`] and no proxy is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Straight {
+    #[default]
+    Never,
+    /// At `connect()`; datagrams of sockets that are not connected go to the proxy.
+    AtConnect,
+    Always,
 }
 
 pub(crate) struct Destinations {
@@ -38,7 +47,7 @@ impl Destinations {
         how: Destination,
     ) -> Result<(), MapError> {
         let source = how.source.map_or([0; 4], words);
-        let raw = RawDestination { source, balanced: how.balanced.into() };
+        let raw = RawDestination { source, straight: how.straight as u32 };
         self.known.insert(Address::new(address, transport), raw, 0)
     }
 

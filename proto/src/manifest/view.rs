@@ -53,6 +53,8 @@ pub struct ServiceStatus {
     pub endpoints: Vec<EndpointStatus>,
     pub live: Live,
     pub stats: Stats,
+    /// Until when its traffic goes direct, RFC 3339; `null` while meshd carries it.
+    pub bypassed_until: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use mesh_proto::v1::{CaptureStatus, GetSettingsRequest, GetStatusRequest, StartRunRequest};
+use mesh_proto::v1::{
+    CaptureStatus, GetSettingsRequest, GetStatusRequest, Problem, StartRunRequest,
+};
 
 use super::Check;
 use super::dns;
@@ -17,7 +19,7 @@ use crate::error::Failure;
 const NAME: &str = "check.mesh";
 
 pub(super) fn checks(context: &Context) -> Vec<Check> {
-    let (status, ranges) = match block_on(asked(context)) {
+    let (status, bypass, ranges) = match block_on(asked(context)) {
         Ok(asked) => asked,
         Err(failure) => {
             let check = Check::fail("capture/armed", "nothing is captured: meshd does not answer");
@@ -26,6 +28,11 @@ pub(super) fn checks(context: &Context) -> Vec<Check> {
     };
     let mut checks = vec![armed(&status)];
     if status.backend == "none" {
+        return checks;
+    }
+    if let Some(bypass) = bypass {
+        let check = Check::warn("capture/bypass", bypass.summary);
+        checks.push(check.because("somebody told it to for a time").fixed_by(bypass.fix));
         return checks;
     }
     if let Err(failure) = enter(context) {
@@ -57,7 +64,8 @@ struct Ranges {
     v6: Ipv6Addr,
 }
 
-async fn asked(context: &Context) -> Result<(CaptureStatus, Ranges), Failure> {
+/// How capture is, the bypass of everything if there is one, and where to probe.
+async fn asked(context: &Context) -> Result<(CaptureStatus, Option<Problem>, Ranges), Failure> {
     let client = context.client().await?;
     let status = client.call(client.status().get_status(GetStatusRequest {})).await?;
     let settings = client.call(client.status().get_settings(GetSettingsRequest {})).await?;
@@ -73,7 +81,8 @@ async fn asked(context: &Context) -> Result<(CaptureStatus, Ranges), Failure> {
         Some(IpAddr::V6(base)) => Ipv6Addr::from_bits(base.to_bits() | 0xffff_fffe),
         _ => Ipv6Addr::UNSPECIFIED,
     };
-    Ok((status.capture.unwrap_or_default(), Ranges { v4, v6 }))
+    let bypass = status.problems.into_iter().find(|problem| problem.id == "bypass/*");
+    Ok((status.capture.unwrap_or_default(), bypass, Ranges { v4, v6 }))
 }
 
 fn armed(status: &CaptureStatus) -> Check {

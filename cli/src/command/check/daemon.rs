@@ -29,8 +29,11 @@ pub(super) fn checks(places: &Places, refused: Option<&Failure>) -> Vec<Check> {
     checks.extend([state(&status), socket(places), installation(places)]);
     checks.push(settings_file(refused));
     checks.push(boot(places));
-    // Services have checks of their own.
-    let others = status.problems.iter().filter(|problem| !problem.id.starts_with("service/"));
+    // Services have checks of their own, and so has capture.
+    let others = status
+        .problems
+        .iter()
+        .filter(|problem| !problem.id.starts_with("service/") && problem.id != "bypass/*");
     checks.extend(others.map(|problem| {
         let id = format!("daemon/{}", problem.id.replace('/', "-"));
         let fix = if problem.fix.is_empty() { "meshctl events" } else { &problem.fix };

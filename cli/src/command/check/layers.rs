@@ -19,6 +19,7 @@ struct Service {
     http: bool,
     /// The virtual address with the first port.
     address: Option<SocketAddr>,
+    bypassed_until: String,
     health_path: String,
     endpoints: Vec<SocketAddr>,
 }
@@ -27,6 +28,7 @@ struct Service {
 pub(super) fn of(name: &str, context: &Context) -> Result<Report, Failure> {
     let service = block_on(async { Service::read(name, context, &context.client().await?).await })?;
     let mut checks = vec![service.declared()];
+    checks.extend(service.bypassed());
     checks.extend(service.endpoints.iter().flat_map(|endpoint| service.endpoint(*endpoint)));
     // From here on as a program of the mesh.
     capture::enter(context)?;
@@ -60,6 +62,7 @@ impl Service {
             name: name.to_owned(),
             http: text("/spec/ports/0/protocol") == Some("http"),
             address: text("/status/address").and_then(|address| address.parse().ok()),
+            bypassed_until: text("/status/bypassedUntil").unwrap_or_default().to_owned(),
             health_path: text("/spec/health/http").unwrap_or("/").to_owned(),
             endpoints: endpoints.into_iter().flatten().filter_map(endpoint).collect(),
         })
@@ -74,6 +77,17 @@ impl Service {
                 .fixed_by(format!("meshctl register {name} --port PORT")),
             count => Check::ok(id, format!("{name} has {count} endpoints")),
         }
+    }
+
+    fn bypassed(&self) -> Option<Check> {
+        let Self { name, bypassed_until, .. } = self;
+        if bypassed_until.is_empty() {
+            return None;
+        }
+        let summary = format!("goes direct, not through meshd, until {bypassed_until}");
+        let check = Check::warn("service/bypass", summary);
+        let fix = format!("meshctl bypass {name} --end       (or --all --end)");
+        Some(check.because("somebody told it to for a time").fixed_by(fix))
     }
 
     /// The endpoint itself, past the mesh.

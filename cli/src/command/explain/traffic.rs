@@ -38,6 +38,7 @@ pub(super) async fn run(pid: u32, to: &str, context: &Context) -> Result<Exit, F
 fn text(pid: u32, to: &str, verdict: &ExplainTrafficResponse) -> String {
     let fate = match verdict.fate.as_str() {
         "proxy" => "goes through meshd",
+        "endpoint" => "goes to an endpoint the kernel picks",
         "dns" => "is answered by meshd",
         "refused" => "is refused",
         _ => "goes directly",

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
-use mesh_ebpf::{Destination, Excluded, Rule};
+use mesh_ebpf::{Destination, Excluded, Rule, Straight};
 use tracing::debug;
 
 use super::super::plan::{Change, ScopeRule};
@@ -30,7 +30,7 @@ impl Ebpf {
         let mut outcome = Outcome(Ok(()));
         for place in &change.added {
             let Place { transport, address } = *place;
-            let how = Destination { source: source(address), balanced: false };
+            let how = Destination { source: source(address), straight: Straight::Never };
             let set = self.rules.set_destination(address, protocol(transport), how);
             outcome.note(set, || format!("{place} is not captured"));
         }
@@ -104,7 +104,7 @@ impl Ebpf {
                 outcome.note(set, || format!("the endpoints of {place}"));
             }
             if known.straight != lead.straight {
-                let how = Destination { source: source(address), balanced: lead.straight };
+                let how = Destination { source: source(address), straight: lead.straight };
                 let set = self.rules.set_destination(address, protocol(transport), how);
                 outcome.note(set, || format!("the way to {place}"));
             }

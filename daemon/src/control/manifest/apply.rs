@@ -123,12 +123,13 @@ impl Manifests {
         let wished: Vec<Key> = wish.objects.iter().map(Object::key).collect();
         let mut lines = Vec::with_capacity(wished.len());
         for key in &wished {
-            lines.push(match outcome.changes.iter().find(|change| change.key == *key) {
+            lines.push(match outcome.changes.iter().find(|change| change.topic.is(key)) {
                 Some(change) => answer::line(change, ""),
                 None => convert::object_change(key, v1::Action::Unchanged, String::new()),
             });
         }
-        let others = outcome.changes.iter().filter(|change| !wished.contains(&change.key));
+        let others = outcome.changes.iter();
+        let others = others.filter(|change| !wished.iter().any(|key| change.topic.is(key)));
         lines.extend(others.map(|change| answer::line(change, "")));
         Ok(v1::ChangeResponse { warnings, ..answer::response(&outcome, lines) })
     }

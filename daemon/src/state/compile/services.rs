@@ -73,6 +73,7 @@ impl<'a> Builder<'a> {
             compat: self.gathered.compat,
             forward: self.gathered.forward,
             inbound: self.gathered.inbound,
+            bypassed: self.inputs.bypassed.iter().any(|extent| extent.covers(&self.gathered.name)),
             ports: self.ports(),
             subsets,
         }

@@ -373,6 +373,7 @@ impl Mesh {
             generation: 1,
             objects: self.objects.iter().collect(),
             claims: self.claims.iter().collect(),
+            bypassed: Vec::new(),
             workloads: HashMap::new(),
             gates: Default::default(),
             node: "n1",

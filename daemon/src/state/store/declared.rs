@@ -1,6 +1,7 @@
 //! What is declared, as values, and its form in the log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use mesh_proto::manifest::{self, Object};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::intent::{Domain, Key, Op, State};
-use crate::model::ServiceName;
+use crate::model::{Bypass, Extent, ServiceName};
 use crate::registry::{Claim, ClaimKey};
 
 /// A declared value, and how it came to be.
@@ -36,6 +37,16 @@ pub(crate) struct Origin {
 pub(crate) struct Declared {
     pub(crate) objects: BTreeMap<manifest::Key, Arc<Held<Object>>>,
     pub(crate) claims: BTreeMap<ClaimKey, Arc<Held<Claim>>>,
+    /// Those whose time is over among them, until that is written down.
+    pub(crate) bypasses: BTreeMap<Extent, Arc<Held<Bypass>>>,
+}
+
+/// What a change is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    /// An object, or this node's claims in a service.
+    Object(manifest::Key),
+    Bypass(Extent),
 }
 
 /// A value of the log that this daemon cannot read.
@@ -72,6 +83,7 @@ impl Declared {
                 gone.insert(&op.key, text)?;
                 self.objects.retain(|key, _| !gone.objects.contains_key(key));
                 self.claims.retain(|key, _| !gone.claims.contains_key(key));
+                self.bypasses.retain(|key, _| !gone.bypasses.contains_key(key));
                 Ok(())
             }
             (None, None) => Ok(()),
@@ -87,6 +99,10 @@ impl Declared {
                 let value = Object::from_json(value).map_err(bad)?;
                 self.objects.insert(value.key(), Arc::new(Held { value, origin }));
             }
+            Domain::Node if is_bypass(key) => {
+                let value: Bypass = serde_json::from_value(value).map_err(bad)?;
+                self.bypasses.insert(value.extent.clone(), Arc::new(Held { value, origin }));
+            }
             Domain::Node => {
                 let value: Claim = serde_json::from_value(value).map_err(bad)?;
                 self.claims.insert(value.key(), Arc::new(Held { value, origin }));
@@ -97,18 +113,19 @@ impl Declared {
 
     /// The text of a value as the log has it.
     pub(super) fn text_of(&self, key: &Key) -> Option<String> {
-        let of = subject(key)?;
-        match key.domain {
-            Domain::Intent => {
-                self.objects.get(&of).map(|held| text(&held.origin, &held.value.to_json()))
+        let of = match (topic(key)?, key.domain) {
+            (Topic::Bypass(extent), _) => {
+                return self.bypasses.get(&extent).map(|held| text(&held.origin, &held.value));
             }
-            Domain::Node => {
-                let address = key.path.rsplit('/').next()?.parse().ok()?;
-                let service = ServiceName::new(&of.namespace, &of.name);
-                let held = self.claims.get(&ClaimKey { service, address })?;
-                Some(text(&held.origin, &held.value))
+            (Topic::Object(of), Domain::Intent) => {
+                return self.objects.get(&of).map(|held| text(&held.origin, &held.value.to_json()));
             }
-        }
+            (Topic::Object(of), Domain::Node) => of,
+        };
+        let address = key.path.rsplit('/').next()?.parse().ok()?;
+        let service = ServiceName::new(&of.namespace, &of.name);
+        let held = self.claims.get(&ClaimKey { service, address })?;
+        Some(text(&held.origin, &held.value))
     }
 
     /// Claims of one service, by address.
@@ -168,25 +185,43 @@ impl Declared {
         );
         let claims =
             operations(Domain::Node, &self.texts_of_claims(after), &after.texts_of_claims(self));
-        objects.into_iter().chain(claims).collect()
+        let bypasses = operations(
+            Domain::Node,
+            &self.texts_of_bypasses(after),
+            &after.texts_of_bypasses(self),
+        );
+        objects.into_iter().chain(claims).chain(bypasses).collect()
     }
 
     /// Log path and text of every object that is not the very same in `other`.
     fn texts_of_objects(&self, other: &Self) -> BTreeMap<String, String> {
-        let changed = self.objects.iter().filter(|(key, held)| {
-            !other.objects.get(key).is_some_and(|same| Arc::ptr_eq(same, held))
-        });
-        changed
-            .map(|(key, held)| (object_path(key), text(&held.origin, &held.value.to_json())))
+        let text = |held: &Held<Object>| text(&held.origin, &held.value.to_json());
+        changed(&self.objects, &other.objects)
+            .map(|(key, held)| (object_path(key), text(held)))
             .collect()
     }
 
     fn texts_of_claims(&self, other: &Self) -> BTreeMap<String, String> {
-        let changed = self.claims.iter().filter(|(key, held)| {
-            !other.claims.get(key).is_some_and(|same| Arc::ptr_eq(same, held))
-        });
-        changed.map(|(key, held)| (claim_path(key), text(&held.origin, &held.value))).collect()
+        changed(&self.claims, &other.claims)
+            .map(|(key, held)| (claim_path(key), text(&held.origin, &held.value)))
+            .collect()
     }
+
+    fn texts_of_bypasses(&self, other: &Self) -> BTreeMap<String, String> {
+        changed(&self.bypasses, &other.bypasses)
+            .map(|(extent, held)| (bypass_path(extent), text(&held.origin, &held.value)))
+            .collect()
+    }
+}
+
+/// What is not the very same in `theirs`.
+fn changed<'a, K: Ord, T>(
+    ours: &'a BTreeMap<K, Arc<Held<T>>>,
+    theirs: &'a BTreeMap<K, Arc<Held<T>>>,
+) -> impl Iterator<Item = (&'a K, &'a Arc<Held<T>>)> {
+    let differs =
+        |key: &K, held: &Arc<Held<T>>| !theirs.get(key).is_some_and(|same| Arc::ptr_eq(same, held));
+    ours.iter().filter(move |(key, held)| differs(key, held))
 }
 
 fn operations(
@@ -214,15 +249,22 @@ pub(crate) fn service_key(service: &ServiceName) -> manifest::Key {
     }
 }
 
-/// The object a value of the log is about: itself, or the service a claim is for.
-pub(super) fn subject(key: &Key) -> Option<manifest::Key> {
+/// What a value of the log is about; a claim: the service it is for.
+pub(super) fn topic(key: &Key) -> Option<Topic> {
     let mut parts = key.path.splitn(4, '/');
     let (kind, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
     let kind = match key.domain {
         Domain::Intent => manifest::Kind::find(kind)?,
+        Domain::Node if is_bypass(key) && name == ANY => {
+            return Some(Topic::Bypass(Extent::Everything));
+        }
+        Domain::Node if is_bypass(key) => {
+            return Some(Topic::Bypass(Extent::Service(ServiceName::new(namespace, name))));
+        }
         Domain::Node => manifest::Kind::Service,
     };
-    Some(manifest::Key { kind, namespace: namespace.to_owned(), name: name.to_owned() })
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    Some(Topic::Object(manifest::Key { kind, namespace, name }))
 }
 
 fn object_path(key: &manifest::Key) -> String {
@@ -231,6 +273,37 @@ fn object_path(key: &manifest::Key) -> String {
 
 fn claim_path(key: &ClaimKey) -> String {
     format!("endpoint/{}/{}/{}", key.service.namespace, key.service.name, key.address)
+}
+
+fn bypass_path(extent: &Extent) -> String {
+    match extent {
+        Extent::Everything => format!("{BYPASS}{ANY}/{ANY}"),
+        Extent::Service(ServiceName { namespace, name }) => format!("{BYPASS}{namespace}/{name}"),
+    }
+}
+
+fn is_bypass(key: &Key) -> bool {
+    key.path.starts_with(BYPASS)
+}
+
+const BYPASS: &str = "bypass/";
+/// Stands for every name, and is none.
+const ANY: &str = "*";
+
+impl Topic {
+    pub(crate) fn is(&self, key: &manifest::Key) -> bool {
+        matches!(self, Self::Object(of) if of == key)
+    }
+}
+
+/// `service/web`, `bypass/web`, `bypass/*`.
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(key) => key.fmt(f),
+            Self::Bypass(extent) => write!(f, "bypass/{extent}"),
+        }
+    }
 }
 
 /// The text a value has in the log. Plain structs with string keys: serialising cannot fail.

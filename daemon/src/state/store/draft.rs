@@ -7,6 +7,7 @@ use mesh_proto::manifest::{Key, Object};
 use super::declared::{BadValue, Origin};
 use super::{Declared, Held, View};
 use crate::intent::Op;
+use crate::model::{Bypass, Extent};
 use crate::registry::{Claim, ClaimKey};
 use crate::state::Snapshot;
 
@@ -75,6 +76,25 @@ impl Draft {
     /// Returns whether it was there.
     pub(crate) fn delete_claim(&mut self, key: &ClaimKey) -> bool {
         self.declared.claims.remove(key).is_some()
+    }
+
+    /// Lets traffic go direct; one that is there already ends when this one does.
+    pub(crate) fn put_bypass(&mut self, bypass: Bypass) {
+        let old = self.declared.bypasses.get(&bypass.extent);
+        let origin = self.origin(old.map(|old| &old.origin));
+        self.declared
+            .bypasses
+            .insert(bypass.extent.clone(), Arc::new(Held { value: bypass, origin }));
+    }
+
+    /// Returns whether it was there.
+    pub(crate) fn delete_bypass(&mut self, extent: &Extent) -> bool {
+        self.declared.bypasses.remove(extent).is_some()
+    }
+
+    /// When the change is made, Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
     }
 
     /// Makes one value of the log what `op` says it was after.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::declared::{BadValue, subject};
+use super::declared::{BadValue, topic};
 use super::outcome::changes;
 use super::{Change, Declared, Draft, Store};
 use crate::intent::{Entry, Op, ReadError};
@@ -49,7 +49,7 @@ impl Reversal {
             Self::Change(ops) => {
                 for op in ops {
                     if draft.declared().text_of(&op.key) != op.before {
-                        let key = subject(&op.key).map(|key| key.to_string());
+                        let key = topic(&op.key).map(|topic| topic.to_string());
                         let key = key.unwrap_or_else(|| op.key.to_string());
                         return Err(UndoError::Conflict { key });
                     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use mesh_proto::manifest::{Key, Object};
 
-use super::declared::{BadValue, Declared, subject};
+use super::declared::{BadValue, Declared, Topic, topic};
 use crate::intent::{CommitError, Op, OpenError};
+use crate::model::Extent;
 use crate::state::Snapshot;
 use crate::state::vip::NoFreeAddress;
 
@@ -46,13 +47,15 @@ pub(crate) struct Live {
     pub(crate) after: Duration,
 }
 
-/// What became of one object, with this node's claims in its services.
+/// What became of one object, with this node's claims in its services, or of a bypass.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    pub(crate) key: Key,
+    pub(crate) topic: Topic,
     pub(crate) action: Action,
     pub(crate) before: Option<Object>,
     pub(crate) after: Option<Object>,
+    /// When a bypass ends, Unix milliseconds.
+    pub(crate) until_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,14 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    fn of(was_there: bool, is_there: bool) -> Self {
+        match (was_there, is_there) {
+            (false, true) => Self::Created,
+            (true, true) => Self::Configured,
+            (_, false) => Self::Deleted,
+        }
+    }
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -113,19 +124,27 @@ pub(crate) enum Unreadable {
     Value(#[source] BadValue),
 }
 
-/// What `ops` did to the objects they are about.
+/// What `ops` did to what they are about.
 pub(super) fn changes(before: &Declared, after: &Declared, ops: &[Op], node: &str) -> Vec<Change> {
-    let mut keys: Vec<_> = ops.iter().filter_map(|op| subject(&op.key)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let change = |key: Key| {
-        let (before, after) = (before.effective(&key, node), after.effective(&key, node));
-        let action = match (&before, &after) {
-            (None, Some(_)) => Action::Created,
-            (Some(_), Some(_)) => Action::Configured,
-            (_, None) => Action::Deleted,
-        };
-        Change { key, action, before, after }
+    let mut topics: Vec<_> = ops.iter().filter_map(|op| topic(&op.key)).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    let change = |topic: Topic| match topic {
+        Topic::Object(key) => of_object(before, after, key, node),
+        Topic::Bypass(extent) => of_bypass(before, after, extent),
     };
-    keys.into_iter().map(change).collect()
+    topics.into_iter().map(change).collect()
+}
+
+fn of_object(before: &Declared, after: &Declared, key: Key, node: &str) -> Change {
+    let (before, after) = (before.effective(&key, node), after.effective(&key, node));
+    let action = Action::of(before.is_some(), after.is_some());
+    Change { topic: Topic::Object(key), action, before, after, until_ms: None }
+}
+
+fn of_bypass(before: &Declared, after: &Declared, extent: Extent) -> Change {
+    let (before, after) = (before.bypasses.get(&extent), after.bypasses.get(&extent));
+    let action = Action::of(before.is_some(), after.is_some());
+    let until_ms = after.map(|held| held.value.until_ms);
+    Change { topic: Topic::Bypass(extent), action, before: None, after: None, until_ms }
 }

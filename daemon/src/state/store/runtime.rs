@@ -57,11 +57,16 @@ impl Writer {
                 || runtime.present.contains(&key)
                 || runtime.presumed.contains(&key)
         };
+        let now_ms = super::unix_ms();
+        let bypasses = declared.bypasses.values().map(|held| &held.value);
+        // Its time ends a bypass, also where that cannot be written down.
+        let bypasses = bypasses.filter(|bypass| bypass.until_ms > now_ms);
         compile(&Inputs {
             revision: previous.revision + 1,
             generation,
             objects: declared.objects.values().map(|held| &held.value).collect(),
             claims: declared.claims.values().map(|held| &held.value).filter(is_there).collect(),
+            bypassed: bypasses.map(|bypass| &bypass.extent).collect(),
             workloads: self.runtime.workloads.clone(),
             gates: self.runtime.gates.clone(),
             node: &self.runtime.node,
@@ -142,9 +147,14 @@ impl Store {
         let changed: Vec<_> = came.chain(went).filter(|(key, _)| is_known(key)).collect();
         drop(writer);
         if !changed.is_empty() {
-            self.run_time(|_runtime| {}).await?;
+            self.refresh().await?;
         }
         Ok(changed)
+    }
+
+    /// Compiles anew: what is declared is the same, but time went by.
+    pub(crate) async fn refresh(&self) -> Result<(), RuntimeError> {
+        self.run_time(|_runtime| {}).await
     }
 
     async fn run_time(&self, change: impl FnOnce(&mut Runtime)) -> Result<(), RuntimeError> {

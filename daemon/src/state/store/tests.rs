@@ -114,7 +114,9 @@ async fn history_says_who_did_what() {
     let history = mesh.store.history(0).await.unwrap();
     let lines: Vec<_> = history
         .iter()
-        .map(|past| (past.entry.revision, past.changes[0].key.to_string(), past.changes[0].action))
+        .map(|past| {
+            (past.entry.revision, past.changes[0].topic.to_string(), past.changes[0].action)
+        })
         .collect();
     let web = "service/web".to_owned();
     assert_eq!(lines, [(2, web.clone(), Action::Configured), (1, web, Action::Created)]);

@@ -34,6 +34,7 @@ fn what_we_print_holds_against_the_schema() {
             }],
             live: view::Live { applied: 1, nodes: 1 },
             stats: view::Stats { window_s: 10, rps: 1.5, p50_ms: Some(2.0), ..Default::default() },
+            bypassed_until: Some("2026-01-02T03:04:05Z".to_owned()),
         },
     );
     let item = serde_json::to_value(&service).unwrap();

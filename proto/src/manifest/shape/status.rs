@@ -20,6 +20,7 @@ pub(super) static SERVICE: Shape = Shape {
         output("endpoints", List(&Object(&ENDPOINT), MOST), "Every endpoint and its health."),
         output("live", Object(&LIVE), "How many nodes use this state."),
         output("stats", Object(&STATS), "Traffic of the last seconds."),
+        output("bypassedUntil", OrNull(&Text), "Until when its traffic goes direct, RFC 3339."),
     ],
 };
 

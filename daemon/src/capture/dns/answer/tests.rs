@@ -160,6 +160,7 @@ fn service(id: u16, namespace: &str, name: &str) -> Service {
         compat: Compat::Strict,
         forward: Default::default(),
         inbound: Default::default(),
+        bypassed: false,
         ports: vec![port(80, Declared::Http), port(5353, Declared::Udp)],
         subsets: Vec::new(),
     }
