@@ -11,6 +11,7 @@ pub mod captured;
 pub mod command;
 pub mod datagram;
 pub mod dns;
+pub mod firewall;
 pub mod host;
 pub mod load;
 pub mod machine;
@@ -32,6 +33,7 @@ pub use backend::{Backend, Piece, Seen};
 pub use captured::Probe;
 pub use command::Ran;
 pub use datagram::{Talk, UdpServer};
+pub use firewall::Firewall;
 pub use machine::Machine;
 pub use netns::Netns;
 pub use node::Node;
@@ -46,6 +48,19 @@ macro_rules! needs_root {
         if !$crate::host::is_root() {
             assert!(std::env::var_os("CI").is_none(), "this test needs root and CI may not skip");
             eprintln!("SKIPPED (needs root): {}", std::thread::current().name().unwrap_or("?"));
+            return;
+        }
+    };
+}
+
+/// Ends a test of what a program does, which is not on this machine; under `CI` that is a failure.
+#[macro_export]
+macro_rules! needs_program {
+    ($program:literal) => {
+        if !$crate::host::installed($program) {
+            assert!(std::env::var_os("CI").is_none(), "{} is not installed: make deps", $program);
+            let test = std::thread::current().name().unwrap_or("?").to_owned();
+            eprintln!("SKIPPED ({} is not installed): {test}", $program);
             return;
         }
     };

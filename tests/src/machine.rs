@@ -1,6 +1,6 @@
 //! A machine of the test's own: mounts, network and processes apart from the host's.
 //!
-//! `/etc`, `/usr/local`, `/var/lib` and `/root` are copies on write, `/run` is empty, `/sys/fs/bpf`
+//! `/etc`, `/usr/local`, `/var/lib`, `/var/log` and `/root` are copies on write, `/run` is empty, `/sys/fs/bpf`
 //! is new. Cgroups are the one thing shared with the host; the settings give meshd one of its own.
 
 use std::collections::BTreeMap;
@@ -17,14 +17,18 @@ use crate::host::remove_cgroup;
 use crate::programs::program;
 use crate::wait::eventually;
 
-const SETUP: &str = r"
+/// Run first in a mount namespace of one's own, it gives it files of its own.
+pub(crate) const OWN_FILES: &str = r"
 set -e
 mount -t tmpfs none /mnt
-for d in etc usr/local var/lib root; do
+for d in etc usr/local var/lib var/log root; do
   mkdir -p /mnt/$d/up /mnt/$d/work
   mount -t overlay -o lowerdir=/$d,upperdir=/mnt/$d/up,workdir=/mnt/$d/work none /$d
 done
 mount -t tmpfs none /run
+";
+
+const SETUP: &str = r"
 mount -t bpf none /sys/fs/bpf
 ip link set lo up
 ip addr add 198.51.100.1/32 dev lo
@@ -55,9 +59,10 @@ impl Machine {
     pub fn boot(name: &str) -> Self {
         let cgroup = format!("mt{}-{name}.slice", std::process::id());
         let mut command = Command::new("unshare");
+        let setup = [OWN_FILES, SETUP].concat();
         command
             .args(["-m", "-n", "-p", "-i", "-u", "--fork", "--kill-child", "--mount-proc"])
-            .args(["--propagation", "private", "bash", "-c", SETUP, "machine", &cgroup])
+            .args(["--propagation", "private", "bash", "-c", &setup, "machine", &cgroup])
             .stdin(Stdio::null());
         let outer = command.spawn().expect("unshare");
         let init = eventually("the first process", Duration::from_secs(5), || {

@@ -68,7 +68,7 @@ impl Follower {
                 () = stop.cancelled() => return self.backend,
                 () = reader.changed() => {}
                 // Also the time to look at endpoints' health again.
-                news = watchdog.news() => self.mend(news).await,
+                news = watchdog.news() => self.mend(news, &mut watchdog).await,
                 () = addresses_changed(addresses.as_ref().ok()) => self.refresh(),
                 Some(ask) = asked.recv() => self.answer(ask).await,
             }
@@ -128,28 +128,36 @@ impl Follower {
     }
 
     /// Others may flush and reload the rules of this host as they like: ours come back.
-    async fn mend(&mut self, news: News) {
+    async fn mend(&mut self, news: News, watchdog: &mut Watchdog) {
         if news == News::Glance && self.backend.uses_conntrack() {
             self.report("conntrack", host::conntrack_has_room());
         }
-        let mended = match &news {
+        let culprit = match &news {
             News::Glance if !self.backend.needs_mending() => return,
-            News::Rules(culprit) if self.backend.is_own(culprit.pid) => return,
+            News::Glance => None,
+            News::Rules(culprits) | News::Routes(culprits) => {
+                let mut others = culprits.iter().filter(|by| !self.backend.is_own(by.pid));
+                let Some(culprit) = others.next() else { return };
+                Some(culprit.clone())
+            }
+        };
+        let mended = match news {
             News::Glance | News::Rules(_) => self.backend.mend().await,
             News::Routes(_) => self.mend_routes().await,
         };
         match mended {
             Ok(None) => self.report("rules", Ok(())),
             Ok(Some(what)) => {
-                let culprit = match news {
-                    News::Glance => Culprit::suspected(),
-                    News::Rules(culprit) | News::Routes(culprit) => culprit,
-                };
+                let culprit = culprit.unwrap_or_else(Culprit::suspected);
                 let message = format!("{what}: changed {culprit}; loaded again");
                 self.events.emit("capture/restored", self.backend.name(), message, WARNING);
                 self.report("rules", Ok(()));
             }
-            Err(error) => self.report("rules", Err(error.to_string())),
+            Err(error) => {
+                self.report("rules", Err(error.to_string()));
+                // A firewall that is still at it takes away what was just loaded.
+                watchdog.again(news);
+            }
         }
     }
 

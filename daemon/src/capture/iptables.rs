@@ -18,7 +18,7 @@ pub(crate) use guard::watch;
 
 use guard::Guard;
 use members::members;
-use ruleset::{CAPTURING, Chains, Member, REFUSING, Ruleset};
+use ruleset::{ALL, Chains, Member, Ruleset};
 use tool::{Listing, Tool, Variant};
 
 use super::callers::Callers;
@@ -38,7 +38,8 @@ pub(super) struct Iptables {
     families: Vec<Family>,
     targets: Targets,
     members: Vec<Member>,
-    /// What was found after the chains were filled, per family and table.
+    /// What there has to be, per family and table: somebody may empty the chains before they
+    /// could be looked at.
     filled: Vec<Listing>,
     /// Of legacy tables, as last left.
     sizes: Option<Vec<legacy::Size>>,
@@ -101,7 +102,7 @@ impl Iptables {
     fn text_of(&self, family: Family, jumps: impl Fn(&Chains) -> Vec<usize>) -> String {
         let ruleset = self.ruleset(family);
         let mut text = ruleset.refusing() + &ruleset.capturing();
-        for chains in CAPTURING.iter().chain([&REFUSING]) {
+        for chains in ALL {
             text.push_str(&chains.armed(&jumps(chains)));
         }
         text
@@ -139,12 +140,15 @@ impl Iptables {
     }
 
     async fn fill(&mut self) -> io::Result<()> {
+        let mut filled = Vec::new();
         for family in &self.families {
             let ruleset = self.ruleset(*family);
             let text = ruleset.refusing() + &ruleset.capturing();
             self.tool.restore(*family, &text).await?;
+            filled.extend(ALL.map(|chains| chains.as_in(&text)));
         }
-        self.look_again().await;
+        self.filled = filled;
+        self.sizes = self.sizes();
         Ok(())
     }
 
@@ -155,19 +159,14 @@ impl Iptables {
         }
         for family in &self.families {
             let mut text = String::new();
-            for chains in CAPTURING.iter().chain([&REFUSING]) {
+            for chains in ALL {
                 let there = self.tool.list(*family, chains).await;
                 text.push_str(&chains.armed(&there.jumps));
             }
             self.tool.restore(*family, &text).await?;
         }
-        self.look_again().await;
-        Ok(())
-    }
-
-    async fn look_again(&mut self) {
-        self.filled = self.look().await;
         self.sizes = self.sizes();
+        Ok(())
     }
 
     /// Changes of the nft variant are announced.
@@ -190,7 +189,7 @@ impl Iptables {
     async fn look(&self) -> Vec<Listing> {
         let mut found = Vec::new();
         for family in &self.families {
-            for chains in CAPTURING.iter().chain([&REFUSING]) {
+            for chains in ALL {
                 found.push(self.tool.list(*family, chains).await);
             }
         }
@@ -288,7 +287,7 @@ pub(super) async fn clear() -> io::Result<bool> {
 async fn clear_of(tool: &Tool) -> io::Result<bool> {
     let mut any = false;
     for family in Tool::families() {
-        for chains in CAPTURING.iter().chain([&REFUSING]) {
+        for chains in ALL {
             if tool.knows(family, chains).await {
                 take_out(tool, family, chains).await?;
                 any = true;

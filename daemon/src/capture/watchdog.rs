@@ -9,8 +9,10 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
+use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt,
+    socket,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
@@ -21,6 +23,7 @@ const NFTABLES: u32 = 1 << 6;
 const ROUTES: u32 = (1 << 6) | (1 << 7) | (1 << 10) | (1 << 18);
 /// A program changes several tables one after the other; one look serves all.
 const SETTLE: Duration = Duration::from_millis(100);
+const ROOM: usize = 8 << 20;
 const GLANCE: Duration = Duration::from_millis(500);
 
 /// What may have happened.
@@ -28,10 +31,10 @@ const GLANCE: Duration = Duration::from_millis(500);
 pub(super) enum News {
     /// Time to look at what nobody announces.
     Glance,
-    /// Somebody changed rules.
-    Rules(Culprit),
-    /// Somebody removed routes or routing rules.
-    Routes(Culprit),
+    /// These changed rules, one after the other.
+    Rules(Vec<Culprit>),
+    /// These removed routes or routing rules.
+    Routes(Vec<Culprit>),
 }
 
 /// Who changed something, as far as the kernel says.
@@ -72,6 +75,11 @@ impl Watchdog {
         Self { rules: rules.ok(), routes: routes.ok(), glance, settling: None }
     }
 
+    /// Tells `news` once more, a moment later: nothing could be done about them yet.
+    pub(super) fn again(&mut self, news: News) {
+        self.settling = Some((Instant::now() + SETTLE, news));
+    }
+
     pub(super) async fn news(&mut self) -> News {
         loop {
             if let Some((at, _)) = &self.settling {
@@ -81,8 +89,8 @@ impl Watchdog {
                 }
             }
             let news = tokio::select! {
-                culprit = hear(self.rules.as_ref(), rules_changed) => News::Rules(culprit),
-                culprit = hear(self.routes.as_ref(), routes_removed) => News::Routes(culprit),
+                culprits = hear(self.rules.as_ref(), rules_changed) => News::Rules(culprits),
+                culprits = hear(self.routes.as_ref(), routes_removed) => News::Routes(culprits),
                 _tick = self.glance.tick() => return News::Glance,
             };
             self.settling = Some((Instant::now() + SETTLE, news));
@@ -99,35 +107,39 @@ fn glances() -> Interval {
 fn listen(protocol: SockProtocol, groups: u32) -> io::Result<AsyncFd<OwnedFd>> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
+    // Without room for all of a firewall's rules, who loaded them is not heard.
+    setsockopt(&socket, RcvBufForce, &ROOM).ok();
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
     super::host::watched(socket)
 }
 
 /// Waits for messages of which `means` makes something.
-async fn hear(socket: Option<&AsyncFd<OwnedFd>>, means: fn(&[u8]) -> Option<Culprit>) -> Culprit {
+async fn hear(
+    socket: Option<&AsyncFd<OwnedFd>>,
+    means: fn(&[u8]) -> Option<Culprit>,
+) -> Vec<Culprit> {
     let Some(socket) = socket else { return std::future::pending().await };
     loop {
         let Ok(mut guard) = socket.readable().await else { return std::future::pending().await };
         let mut bytes = vec![0; 64 * 1024];
-        let mut found = None;
+        let mut found = Vec::new();
         loop {
             match recv(socket.get_ref().as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
                 Ok(length) => {
-                    for message in messages(bytes.get(..length).unwrap_or_default()) {
-                        found = means(message).or(found);
-                    }
+                    found.extend(
+                        messages(bytes.get(..length).unwrap_or_default()).filter_map(means),
+                    );
                 }
                 Err(nix::errno::Errno::EAGAIN) => break,
-                // More than the socket holds: something changed.
-                Err(_overrun) => {
-                    found = Some(Culprit::default());
-                    break;
-                }
+                // More came than the socket holds. It takes nothing new until all is read.
+                Err(nix::errno::Errno::ENOBUFS) => found.push(Culprit::default()),
+                Err(_broken) => break,
             }
         }
         guard.clear_ready();
-        if let Some(culprit) = found {
-            return culprit;
+        found.dedup();
+        if !found.is_empty() {
+            return found;
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::capture::routes::Family;
 use crate::config;
 use crate::model::{Place, Transport};
 
+use super::tool::Listing;
+
 /// On every rule of ours.
 pub(super) const TAG: &str = "-m comment --comment meshd";
 
@@ -53,6 +55,9 @@ pub(super) const CAPTURING: [Chains; 2] = [
 /// What refuses virtual addresses nobody captures: stays when meshd is killed.
 pub(super) const REFUSING: Chains =
     Chains { table: "filter", names: &["MESHD_VIP"], jumps: &[("OUTPUT", "", "MESHD_VIP")] };
+
+/// Everything of ours in one family.
+pub(super) const ALL: [&Chains; 3] = [&CAPTURING[0], &CAPTURING[1], &REFUSING];
 
 /// Who is in scope, in the order of the questions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,6 +254,15 @@ impl Chains {
             text.push_str(&tagged(rule));
         }
         text + "COMMIT\n"
+    }
+
+    /// What a listing shows once `text` is loaded and the jumps lead into it.
+    pub(super) fn as_in(&self, text: &str) -> Listing {
+        let table = format!("*{}", self.table);
+        let lines = text.lines().skip_while(|line| *line != table);
+        let rules =
+            lines.take_while(|line| *line != "COMMIT").filter(|line| line.starts_with("-A"));
+        Listing { jumps: vec![1; self.jumps.len()], rules: Some(rules.count()) }
     }
 
     /// Puts the jumps first; `there` says how many of each there are already.

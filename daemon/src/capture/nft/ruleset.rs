@@ -208,6 +208,8 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
     }
 
     /// What arrives over loopback because we marked it, and from outside at a service's port.
+    /// After others have looked: `fib` takes a packet that has its socket already for one that
+    /// came from nowhere, and firewalld's check of the way back, at 10, would drop it.
     fn arriving(&self) -> String {
         let (own, alive) = (self.own(), self.alive());
         let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
@@ -215,7 +217,7 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         let (in_tcp, in_udp) = (self.config.inbound_tcp_port, self.config.inbound_udp_port);
         format!(
             "  chain pre {{
-    type filter hook prerouting priority mangle; policy accept;
+    type filter hook prerouting priority 100; policy accept;
     iif lo meta mark & {mask:#x} == {captured:#x} goto taken
     meta l4proto . th dport @inbound goto inbound
   }}
