@@ -2072,7 +2072,7 @@ _meshctl() {
             return 0
             ;;
         meshctl__subcmd__install)
-            opts="-y -o -q -v -n -h --capture --backend --mesh --node --trust-domain --exclude-port --exclude-cidr --exclude-uid --exclude-interface --exclude-cgroup --fail-mode --confirm-within --accept-risk --no-systemd --prefix --dry-run --yes --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
+            opts="-y -o -q -v -n -h --capture --backend --mesh --node --trust-domain --dns --exclude-port --exclude-cidr --exclude-uid --exclude-interface --exclude-cgroup --fail-mode --confirm-within --accept-risk --no-systemd --prefix --dry-run --yes --timeout --output --jq --no-headers --quiet --verbose --color --socket --namespace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2096,6 +2096,10 @@ _meshctl() {
                     ;;
                 --trust-domain)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dns)
+                    COMPREPLY=($(compgen -W "on off" -- "${cur}"))
                     return 0
                     ;;
                 --exclude-port)

@@ -85,6 +85,8 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l backend -d '
 complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l mesh -d 'Name of the mesh [default: default]' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l node -d 'Name of this node [default: the host name]' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l trust-domain -d 'SPIFFE trust domain [default: MESH.mesh]' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l dns -d 'Whether meshd answers for .mesh whatever name server is asked; off: names lead nowhere, and services are reached by address [default: on]' -r -f -a "on\t''
+off\t''"
 complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-port -d 'Port never captured: 9000, tcp:9000, udp:9000-9010 (repeatable)' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-cidr -d 'Addresses never captured (repeatable)' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand install" -l exclude-uid -d 'User never captured (repeatable)' -r

@@ -79,6 +79,8 @@ pub(crate) struct Capture {
     /// Captured datagrams.
     pub(crate) udp_port: u16,
     pub(crate) dns_port: u16,
+    /// Questions are captured, whoever is asked; else only those to a virtual address.
+    pub(crate) dns: bool,
     /// What comes in for services of this node.
     pub(crate) inbound_tcp_port: u16,
     pub(crate) inbound_udp_port: u16,

@@ -44,7 +44,8 @@ INLINE int is_excluded(const struct mesh_config *config, const struct mesh_addre
 	return map_lookup(&EXCLUDED_UIDS, &uid) != 0;
 }
 
-/* First match wins: a declared port of a virtual address, a question, any other port of a virtual
+/* First match wins: a declared port of a virtual address, a question (unless only those to virtual
+ * addresses are captured), any other port of a virtual
  * address, an exclusion, a known endpoint, what never leaves the neighbourhood, and the rest
  * where the scope's egress is captured. */
 INLINE enum verdict decide(const struct mesh_config *config, const struct mesh_scope *scope,
@@ -53,7 +54,7 @@ INLINE enum verdict decide(const struct mesh_config *config, const struct mesh_s
 	int virtual = is_virtual(config, wanted);
 	if (virtual && found)
 		return TO_PROXY;
-	if (wanted->port == DNS && config->dns_port)
+	if (wanted->port == DNS && (virtual || !(config->flags & LEAVES_DNS)))
 		return TO_DNS;
 	if (virtual)
 		return REFUSE;

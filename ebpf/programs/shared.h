@@ -42,6 +42,8 @@ enum mesh_flag {
 	FAIL_CLOSED = 32,
 	/* While meshd is gone: refuse virtual addresses, never go to an endpoint in plain text. */
 	STRICT = 64,
+	/* Questions to name servers are traffic like any other. */
+	LEAVES_DNS = 128,
 };
 
 struct mesh_config {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub tcp_port: u16,
     pub udp_port: u16,
     pub dns_port: u16,
+    /// Of questions only those to virtual addresses are captured.
+    pub leaves_dns: bool,
     /// While meshd is gone, what it would have carried is refused.
     pub fail_closed: bool,
     /// While meshd is gone, virtual addresses are refused rather than led to an endpoint.
@@ -181,7 +183,8 @@ impl Rules {
             flags: shape.flags
                 | self.exclusions.flags()
                 | when(fail_closed, flags::FAIL_CLOSED)
-                | when(strict, flags::STRICT),
+                | when(strict, flags::STRICT)
+                | when(self.settings.leaves_dns, flags::LEAVES_DNS),
             source4,
             source6: words(self.sources.1.into()),
             tcp_port,

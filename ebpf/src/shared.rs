@@ -26,6 +26,7 @@ pub(crate) mod flags {
     pub(crate) const EXCLUDES_UIDS: u32 = 16;
     pub(crate) const FAIL_CLOSED: u32 = 32;
     pub(crate) const STRICT: u32 = 64;
+    pub(crate) const LEAVES_DNS: u32 = 128;
 }
 
 /// Transport protocol numbers as in an IP header.

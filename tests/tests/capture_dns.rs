@@ -129,3 +129,28 @@ fn thousand_lookups_from_two_ports_all_succeed() {
         }
     });
 }
+
+#[test]
+fn with_dns_off_name_servers_answer_for_themselves() {
+    needs_root!();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "capture: {dns: off}\n").unwrap();
+    each_beside_a_world(&["--config", &file.display().to_string()], |node, world| {
+        let servers = serve(node, world);
+        let _web = Backend::http(&node.netns, "v1", 8080);
+        node.ok(&["register", "web", "--port", "http:8080"]);
+        let theirs = run(node, &dig("web.mesh")).exits(0);
+        assert_eq!(theirs.stdout, "192.0.2.7\n".repeat(2 * SERVERS.len()), "{theirs}");
+        assert_eq!(servers.iter().map(|server| server.asked().len()).sum::<usize>(), 10);
+        // The service is still reached, by its address; and a virtual address answers questions.
+        let address = node.ok(&["get", "service/web", "-o", "json", "--jq", ".status.address"]);
+        let vip = address.trim().trim_matches('"').split(':').next().unwrap().to_owned();
+        assert!(node.run_as("cli").get(&vip, "/").contains("v1"), "{vip}");
+        let asked = node.run("cli", &["dig", "web.mesh", &format!("@{vip}"), "+short"]);
+        assert_eq!(asked.exits(0).stdout.trim(), vip);
+        let checked = node.meshctl(&["check", "--category", "capture", "-o", "short"]);
+        checked.exits(0).says(&["skip capture/dns"]);
+        docker_like(node, "-D");
+    });
+}

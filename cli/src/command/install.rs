@@ -84,6 +84,10 @@ pub(crate) struct SettingFlags {
     /// SPIFFE trust domain [default: MESH.mesh]
     #[arg(long, value_name = "NAME")]
     trust_domain: Option<String>,
+    /// Whether meshd answers for .mesh whatever name server is asked; off: names lead nowhere, and
+    /// services are reached by address [default: on]
+    #[arg(long, value_name = "MODE")]
+    dns: Option<Switch>,
     /// Port never captured: 9000, tcp:9000, udp:9000-9010 (repeatable)
     #[arg(long, value_name = "PORT")]
     exclude_port: Vec<String>,
@@ -118,6 +122,12 @@ enum FailMode {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Risk {
     LoseSsh,
 }
@@ -139,6 +149,11 @@ impl SettingFlags {
             Some(Scope::None) => set("capture.backend", Some(json!("none"))),
             None => {}
         }
+        let dns = self.dns.map(|dns| match dns {
+            Switch::On => json!("on"),
+            Switch::Off => json!("off"),
+        });
+        set("capture.dns", dns);
         set("capture.exclude.ports", list(&self.exclude_port));
         set("capture.exclude.cidrs", list(&self.exclude_cidr));
         let uids = &self.exclude_uid;

@@ -57,6 +57,7 @@ impl Ebpf {
             tcp_port: config.tcp_port,
             udp_port: config.udp_port,
             dns_port: config.dns_port,
+            leaves_dns: !config.dns,
             fail_closed: config.fail_mode == FailMode::Closed,
             strict: config.strict,
         };

@@ -180,7 +180,7 @@ fn of_captured(
     if is_virtual && let Some(destination) = destination {
         return (Fate::ToProxy, "service", name(snapshot, destination));
     }
-    if to.address.port() == 53 {
+    if to.address.port() == 53 && (config.dns || is_virtual) {
         return (Fate::ToDns, "dns", "questions of captured processes go to meshd".to_owned());
     }
     if is_virtual {

@@ -11,6 +11,7 @@ use mesh_proto::v1::{
 use super::Check;
 use super::dns;
 use super::probe::{self, Answer, Transport};
+use crate::client::Client;
 use crate::command::run;
 use crate::context::{Context, block_on};
 use crate::error::Failure;
@@ -42,7 +43,10 @@ pub(super) fn checks(context: &Context) -> Vec<Check> {
     }
     checks.push(Check::ok("capture/run", "a run scope was made and entered"));
     checks.extend(intercepted(&ranges));
-    checks.push(resolves());
+    checks.push(match ranges.dns {
+        true => resolves(),
+        false => Check::skip("capture/dns", "off, as the settings say (capture.dns)"),
+    });
     checks.push(undeclared(ranges.v4.into()));
     checks.push(pass_through());
     checks
@@ -58,31 +62,39 @@ pub(super) fn enter(context: &Context) -> Result<(), Failure> {
     block_on(run::start(wanted, context)).map(drop)
 }
 
-/// Addresses of the virtual ranges that no service gets.
-struct Ranges {
+/// Addresses of the virtual ranges that no service gets, and whether names lead into them.
+pub(super) struct Ranges {
     v4: Ipv4Addr,
     v6: Ipv6Addr,
+    pub(super) dns: bool,
 }
 
 /// How capture is, the bypass of everything if there is one, and where to probe.
 async fn asked(context: &Context) -> Result<(CaptureStatus, Option<Problem>, Ranges), Failure> {
     let client = context.client().await?;
     let status = client.call(client.status().get_status(GetStatusRequest {})).await?;
-    let settings = client.call(client.status().get_settings(GetSettingsRequest {})).await?;
-    let base = |key: &str| {
-        let setting = settings.settings.iter().find(|setting| setting.key == key)?;
-        setting.value.split('/').next()?.parse::<IpAddr>().ok()
-    };
-    let v4 = match base("capture.vip4") {
-        Some(IpAddr::V4(base)) => Ipv4Addr::from_bits(base.to_bits() | 0xfe),
-        _ => Ipv4Addr::new(240, 0, 0, 254),
-    };
-    let v6 = match base("capture.vip6") {
-        Some(IpAddr::V6(base)) => Ipv6Addr::from_bits(base.to_bits() | 0xffff_fffe),
-        _ => Ipv6Addr::UNSPECIFIED,
-    };
     let bypass = status.problems.into_iter().find(|problem| problem.id == "bypass/*");
-    Ok((status.capture.unwrap_or_default(), bypass, Ranges { v4, v6 }))
+    Ok((status.capture.unwrap_or_default(), bypass, Ranges::read(&client).await?))
+}
+
+impl Ranges {
+    pub(super) async fn read(client: &Client) -> Result<Self, Failure> {
+        let settings = client.call(client.status().get_settings(GetSettingsRequest {})).await?;
+        let setting = |key: &str| {
+            let found = settings.settings.iter().find(|setting| setting.key == key);
+            found.map_or("", |setting| setting.value.as_str())
+        };
+        let base = |key: &str| setting(key).split('/').next()?.parse::<IpAddr>().ok();
+        let v4 = match base("capture.vip4") {
+            Some(IpAddr::V4(base)) => Ipv4Addr::from_bits(base.to_bits() | 0xfe),
+            _ => Ipv4Addr::new(240, 0, 0, 254),
+        };
+        let v6 = match base("capture.vip6") {
+            Some(IpAddr::V6(base)) => Ipv6Addr::from_bits(base.to_bits() | 0xffff_fffe),
+            _ => Ipv6Addr::UNSPECIFIED,
+        };
+        Ok(Self { v4, v6, dns: setting("capture.dns") != "off" })
+    }
 }
 
 fn armed(status: &CaptureStatus) -> Check {

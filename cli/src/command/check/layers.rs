@@ -7,8 +7,9 @@ use mesh_proto::codes;
 use mesh_proto::v1::GetRequest;
 use serde_json::Value;
 
+use super::capture::{self, Ranges};
 use super::probe::{self, Transport};
-use super::{Check, Report, capture};
+use super::{Check, Report};
 use crate::client::Client;
 use crate::context::{Context, block_on};
 use crate::error::Failure;
@@ -26,13 +27,18 @@ struct Service {
 
 /// Every layer of `name`; the first that fails is the cause, those above it follow from it.
 pub(super) fn of(name: &str, context: &Context) -> Result<Report, Failure> {
-    let service = block_on(async { Service::read(name, context, &context.client().await?).await })?;
+    let (service, Ranges { dns, .. }) = block_on(async {
+        let client = context.client().await?;
+        Ok((Service::read(name, context, &client).await?, Ranges::read(&client).await?))
+    })?;
     let mut checks = vec![service.declared()];
     checks.extend(service.bypassed());
     checks.extend(service.endpoints.iter().flat_map(|endpoint| service.endpoint(*endpoint)));
     // From here on as a program of the mesh.
     capture::enter(context)?;
-    checks.push(service.resolves());
+    if dns {
+        checks.push(service.resolves());
+    }
     checks.extend(service.through_the_mesh());
     Ok(Report { checks })
 }

@@ -170,7 +170,9 @@ impl Ruleset<'_> {
         rules.push(format!("-A MESHD_VIPS {question}"));
         for chain in ["MESHD_MESH", "MESHD_ALL"] {
             rules.push(format!("-A {chain} -d {vips} -g MESHD_VIPS"));
-            rules.push(format!("-A {chain} {question}"));
+            if self.config.dns {
+                rules.push(format!("-A {chain} {question}"));
+            }
             rules.extend(
                 self.excluded(transport).iter().map(|x| format!("-A {chain} {x} -j RETURN")),
             );

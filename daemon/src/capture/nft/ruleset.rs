@@ -106,6 +106,8 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
             format!("{family} daddr . tcp dport @{set} {redirect}")
         };
         let (take4, take6) = (take("ip", "tcp4"), take("ip6", "tcp6"));
+        let questions =
+            self.questions(&format!("tcp dport 53 counter name questions redirect to :{dns}"));
         format!(
             "  chain tcp_out {{
     type nat hook output priority -110; policy accept;
@@ -123,8 +125,7 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
   chain tcp_mesh {{
     ip daddr {vip4} {take4}
     ip6 daddr {vip6} {take6}
-    tcp dport 53 counter name questions redirect to :{dns}
-    ip daddr {vip4} counter name refused accept
+{questions}    ip daddr {vip4} counter name refused accept
     ip6 daddr {vip6} counter name refused accept
     jump excluded
     {take4}
@@ -148,6 +149,7 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         let (vip4, vip6) = self.vips();
         let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
         let (port, keep) = (self.config.udp_port, !mask);
+        let questions = self.questions("udp dport 53 goto question");
         format!(
             "  chain udp_out {{
     type route hook output priority mangle; policy accept;
@@ -168,8 +170,7 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
   chain udp_mesh {{
     ip daddr {vip4} ip daddr . udp dport @udp4 goto take
     ip6 daddr {vip6} ip6 daddr . udp dport @udp6 goto take
-    udp dport 53 goto question
-    ip daddr {vip4} counter name refused accept
+{questions}    ip daddr {vip4} counter name refused accept
     ip6 daddr {vip6} counter name refused accept
     jump excluded
     ip daddr . udp dport @udp4 goto take
@@ -238,6 +239,15 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
   }}
 "
         )
+    }
+
+    /// The rules that capture questions, whoever is asked or virtual addresses.
+    fn questions(&self, rule: &str) -> String {
+        let (vip4, vip6) = self.vips();
+        match self.config.dns {
+            true => format!("    {rule}\n"),
+            false => format!("    ip daddr {vip4} {rule}\n    ip6 daddr {vip6} {rule}\n"),
+        }
     }
 
     fn own(&self) -> String {

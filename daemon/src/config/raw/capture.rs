@@ -18,6 +18,7 @@ pub(in crate::config) struct RawCapture {
     pub(in crate::config) dns_port: u16,
     pub(in crate::config) inbound_tcp_port: u16,
     pub(in crate::config) inbound_udp_port: u16,
+    dns: String,
     scope: String,
     pub(in crate::config) fail_mode: String,
     exclude: RawExclude,
@@ -37,6 +38,7 @@ impl Default for RawCapture {
             dns_port: 15053,
             inbound_tcp_port: 15006,
             inbound_udp_port: 15007,
+            dns: "on".to_owned(),
             scope: "services".to_owned(),
             fail_mode: "open".to_owned(),
             exclude: RawExclude::default(),
@@ -75,6 +77,11 @@ impl RawCapture {
             "host" => CaptureScope::Host,
             other => return Err(invalid("capture.scope", other, "must be services or host")),
         };
+        let dns = match self.dns.as_str() {
+            "on" => true,
+            "off" => false,
+            other => return Err(invalid("capture.dns", other, "must be on or off")),
+        };
         let fail_mode = match self.fail_mode.as_str() {
             "open" => FailMode::Open,
             "closed" => FailMode::Closed,
@@ -93,6 +100,7 @@ impl RawCapture {
             tcp_port: self.tcp_port,
             udp_port: self.udp_port,
             dns_port: self.dns_port,
+            dns,
             inbound_tcp_port: self.inbound_tcp_port,
             inbound_udp_port: self.inbound_udp_port,
             scope,
