@@ -82,10 +82,19 @@ def aside(bench, row, seconds):
 FLOWS, WINDOW, SIZE = 16, 8, 64
 
 
+def echoed(bench, row, flows, window, seconds):
+    done = own(bench, row, ["loop", *row.datagrams, flows, window, SIZE, seconds], seconds)
+    return {"n": done["n"], "rate": done["n"] / done["seconds"], "failed": done["failed"]}
+
+
 def datagrams(bench, row, seconds):
     """16 sockets with 8 datagrams of 64 bytes under way on each, answered by an echo server."""
-    done = own(bench, row, ["loop", *row.datagrams, FLOWS, WINDOW, SIZE, seconds], seconds)
-    return {"n": done["n"], "rate": done["n"] / done["seconds"], "failed": done["failed"]}
+    return echoed(bench, row, FLOWS, WINDOW, seconds)
+
+
+def singles(bench, row, seconds):
+    """As many datagrams under way, each on a socket of its own: questions and answers."""
+    return echoed(bench, row, FLOWS * WINDOW, 1, seconds)
 
 
 def loss(bench, row, seconds):
@@ -109,4 +118,5 @@ def attach(bench, row, seconds):
 
 
 # Its name is also the attribute of a row that says where its client goes; None: not measured.
-SCENARIOS = {load.__name__: load for load in (http, bulk, connect, take, aside, datagrams, loss, attach)}
+SCENARIOS = {load.__name__: load
+             for load in (http, bulk, connect, take, aside, datagrams, singles, loss, attach)}

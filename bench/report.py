@@ -73,15 +73,39 @@ def datagrams(samples):
         proxied = row != "direct"
         return [row, samples.median(row, "datagrams", "cost", 1, 2) if proxied else "–",
                 samples.ratio(row, "datagrams", "nginx") if proxied else "–",
-                samples.median(row, "datagrams", "rate", 1, 0), samples.median(row, "loss", "offered", 1, 0),
+                samples.median(row, "datagrams", "rate", 1, 0),
+                samples.median(row, "singles", "cost", 1, 2) if proxied else "–",
+                samples.ratio(row, "singles", "nginx") if proxied else "–",
+                samples.median(row, "singles", "rate", 1, 0), samples.median(row, "loss", "offered", 1, 0),
                 samples.median(row, "loss", "lost", 100, 3, " %"), samples.median(row, "loss", "lost_direct", 100, 3, " %")]
 
-    heads = ["CPU-µs/datagram", "÷ nginx", "datagrams/s", "half of a full core/s", "lost", "lost direct"]
-    return markdown(heads, map(line, samples.rows("datagrams", "loss")))
+    heads = ["CPU-µs/datagram", "÷ nginx", "datagrams/s", "one at a time: CPU-µs", "÷ nginx", "datagrams/s", "half of a full core/s", "lost", "lost direct"]
+    return markdown(heads, map(line, samples.rows("datagrams", "singles", "loss")))
+
+
+def aims(samples):
+    """What the project promises of itself, beside what this run says."""
+    ratio = samples.ratio
+    lines = [
+        ("captured connect, eBPF ÷ uncaptured", ratio("meshd", "take", "direct"), "≤ 1.05"),
+        ("captured connect, nft ÷ uncaptured", ratio("meshd-nft", "take", "direct"), "≤ 1.35"),
+        ("one plain `REDIRECT` rule, same listener", ratio("haproxy-redirect", "take", "direct"), ""),
+        ("TCP through meshd ÷ loopback, Gbit/s", ratio("meshd", "bulk", "direct", "rate"), "≥ 0.7"),
+        ("TCP balanced by the kernel ÷ loopback, Gbit/s", ratio("meshd-connect", "bulk", "direct", "rate"), "≥ 0.97"),
+        ("datagrams, CPU ÷ nginx without capture", ratio("meshd", "datagrams", "nginx"), "≤ 0.6"),
+        ("the same, one datagram under way per socket", ratio("meshd", "singles", "nginx"), ""),
+        ("datagrams lost at half rate", samples.median("meshd", "loss", "lost", 100, 3, " %"),
+         "≤ 0.1 % + " + samples.median("meshd", "loss", "lost_direct", 100, 3, " %")),
+        ("1,000 attached, eBPF", samples.median("meshd", "attach", "seconds", 1, 2, " s"), "≤ 2 s"),
+        ("1,000 attached, nft", samples.median("meshd-nft", "attach", "seconds", 1, 2, " s"), "≤ 2 s"),
+        ("HTTP/1.1, CPU ÷ HAProxy", ratio("meshd", "http", "haproxy"), "≤ 1"),
+        ("HTTP/1.1, CPU ÷ nginx", ratio("meshd", "http", "nginx"), "≤ 1"),
+    ]
+    return markdown(["measured", "aim"], [line for line in lines if line[1] != "–"])
 
 
 def tables(samples, versions):
     samples = Samples(samples)
-    parts = [*proxies(samples), "", *capture(samples), "", *datagrams(samples), "",
+    parts = [*aims(samples), "", *proxies(samples), "", *capture(samples), "", *datagrams(samples), "",
              *(f"- {name}: {version}" for name, version in versions.items() if version)]
     return "\n".join(parts)

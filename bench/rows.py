@@ -21,7 +21,7 @@ class Row:
 
     name, process = "", None
     http, bulk, connect = ("127.0.0.1", 10080), ("127.0.0.1", 10120), ("127.0.0.1", 10121)
-    take = aside = datagrams = loss = attach = None
+    take = aside = datagrams = singles = loss = attach = None
     # Where captured connections are delivered: the server of `take` listens there, ahead of the proxy.
     listener = 15001
 
@@ -56,7 +56,7 @@ class Direct(Row):
     """No proxy: what the load generator and the backend can do."""
 
     name, http, bulk, connect = "direct", ("127.0.0.1", 9080), ("127.0.0.1", 9201), ("127.0.0.1", 9301)
-    take, datagrams = ("127.0.0.1", 15001), ("127.0.0.1", 9300)
+    take, datagrams, singles = ("127.0.0.1", 15001), ("127.0.0.1", 9300), True
 
     def start(self):
         pass
@@ -108,7 +108,7 @@ class HaproxyRedirect(Haproxy):
 
 
 class Nginx(Row):
-    name, connect, datagrams, loss = "nginx", None, ("127.0.0.1", 10130), True
+    name, connect, datagrams, singles, loss = "nginx", None, ("127.0.0.1", 10130), True, True
 
     def available(self):
         return os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -144,7 +144,7 @@ class Meshd(Row):
 
     name, backend = "meshd", "ebpf"
     aside = ("127.0.0.1", 15001)
-    take = datagrams = loss = attach = True  # measured; where to is known once it runs
+    take = datagrams = singles = loss = attach = True  # measured; where to is known once it runs
     # Nobody answers at 9399: `take` listens in meshd's place.
     services = {"web": "http:9080", "bulk": "tcp:9201", "one": "tcp:9301", "echo": "udp:9300", "taken": "tcp:9399"}
 
@@ -186,7 +186,6 @@ class Meshd(Row):
             self.meshctl("register", service, "--port", port)
         self.http, self.bulk, self.connect, self.datagrams, self.take = map(self.address, self.services)
 
-
     def attach_all(self, count):
         """Makes `count` empty cgroups workloads by one gRPC call each, one after another on one connection. Seconds
         it took, and how many were refused. curl is the client: starting meshctl 1,000 times would be measured too."""
@@ -216,7 +215,8 @@ class MeshdNft(Meshd):
 
 
 class MeshdIptables(Meshd):
-    name, backend = "meshd-iptables", "iptables"
+    # A rule per workload, all loaded with each: nobody attaches a thousand this way.
+    name, backend, attach = "meshd-iptables", "iptables", None
 
 
 @contextlib.contextmanager
@@ -243,7 +243,8 @@ def varint(number):
 class MeshdConnect(Meshd):
     """The endpoint chosen by the kernel when the client connects: the connection itself is direct."""
 
-    name, http, connect, datagrams, loss, attach, aside = "meshd-connect", None, None, None, None, None, None
+    name, http, connect, aside = "meshd-connect", None, None, None
+    datagrams = singles = loss = attach = None
     listener = 9302
     services = {"bulk": "tcp:9201", "taken": "tcp:9302"}
 

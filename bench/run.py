@@ -21,6 +21,7 @@ from proc import TICK, Process, busy_ticks, cpu_ns, listens, resident_kib, wait_
 from report import tables
 from rows import HERE, ROWS
 
+ALL = ",".join(loads.SCENARIOS)
 SETTINGS = {"net/ipv4/ip_local_port_range": "20000 65000", "net/ipv4/tcp_tw_reuse": "1",
             "net/core/somaxconn": "4096", "net/ipv4/tcp_congestion_control": "reno"}
 
@@ -142,13 +143,28 @@ def measure(bench, rows, backends, write):
     return samples
 
 
+def conditions(args):
+    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs, Linux {os.uname().release}, "
+            f"{args.repetitions} repetitions of {args.seconds} s, medians:")
+
+
+def publish(shown):
+    """Puts a whole run's tables into the README, between its two marks."""
+    with open(f"{HERE}/README.md") as file:
+        before, begin, rest = file.read().partition("<!-- results -->\n")
+    _, end, after = rest.partition("<!-- end of results -->\n")
+    if begin and end:
+        with open(f"{HERE}/README.md", "w") as file:
+            file.write(before + begin + shown + end + after)
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--programs", required=True, help="folder of meshd and meshctl")
     parser.add_argument("--rows", default="", help="comma-separated names (default: all)")
-    parser.add_argument("--scenarios", default=",".join(loads.SCENARIOS))
+    parser.add_argument("--scenarios", default=ALL)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4, help="length of one sample")
+    parser.add_argument("--seconds", type=int, default=2, help="length of one sample")
     parser.add_argument("--max-foreign", type=float, default=0.08, help="CPUs other programs may use during a sample")
     return parser.parse_args()
 
@@ -167,9 +183,11 @@ def main():
         os.makedirs(results, exist_ok=True)
         with bench.backends() as backends, open(f"{results}/latest.jsonl", "w", buffering=1) as raw:
             samples = measure(bench, rows, backends, lambda s: raw.write(json.dumps(s) + "\n"))
-        shown = tables(samples, versions)
+        shown = f"{conditions(args)}\n\n{tables(samples, versions)}\n"
         with open(f"{results}/latest.md", "w") as file:
-            file.write(shown + "\n")
+            file.write(shown)
+        if not args.rows and args.scenarios == ALL:
+            publish(shown)
         print(f"\n{shown}")
 
 

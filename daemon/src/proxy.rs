@@ -12,6 +12,7 @@ mod http1;
 mod inbound;
 mod journal;
 mod listener;
+mod nap;
 mod outbound;
 mod outside;
 mod relay;

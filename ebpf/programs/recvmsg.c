@@ -9,7 +9,7 @@
 INLINE struct mesh_address *unmask(struct bpf_sock_addr *ctx, const struct mesh_address *peer)
 {
 	struct mesh_config *settings = config();
-	if (!settings)
+	if (!settings || is_own(ctx, settings))
 		return 0;
 	if (is_fake(settings, peer)) {
 		int v4 = peer->family == AF_INET;

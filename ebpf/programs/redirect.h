@@ -132,7 +132,7 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 {
 	struct mesh_config *settings = config();
 	route->verdict = PASS;
-	if (!settings || !ctx->sk || (ctx->sk->mark & settings->mark_mask) == settings->mark_own)
+	if (!settings || is_own(ctx, settings))
 		return;
 	if (wanted->protocol != IPPROTO_TCP && wanted->protocol != IPPROTO_UDP)
 		return;

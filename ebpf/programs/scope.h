@@ -2,6 +2,12 @@
 #pragma once
 #include "maps.h"
 
+/* The socket is meshd's own. */
+INLINE int is_own(const struct bpf_sock_addr *ctx, const struct mesh_config *config)
+{
+	return !ctx->sk || (ctx->sk->mark & config->mark_mask) == config->mark_own;
+}
+
 INLINE struct mesh_scope *scope_at(__u32 kind, __u64 id)
 {
 	struct mesh_scope_key key = { .id = id, .kind = kind };

@@ -11,6 +11,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use super::{Namespaces, netns, process};
 use crate::model::{Egress, Scope, ServiceName, Subject, Workload};
 use crate::state::Interner;
 pub(crate) use find::FindError;
+use memory::Memory;
 use watch::Watches;
 
 /// How often everything is looked for, for what no watched folder tells: a runtime's container,
@@ -89,7 +91,8 @@ pub(crate) enum AttachError {
 #[derive(Debug)]
 pub(crate) struct Attachments {
     mount: Option<Mount>,
-    file: PathBuf,
+    /// Changed by whoever has the table.
+    memory: std::sync::Mutex<Memory>,
     watches: Watches,
     table: Mutex<Table>,
 }
@@ -103,13 +106,13 @@ impl Attachments {
     /// # Errors
     /// The kernel gives no inotify descriptor, or the file cannot be read.
     pub(crate) fn open(state_dir: &Path) -> io::Result<Self> {
-        let file = state_dir.join("attachments.json");
+        let (memory, known) = Memory::open(state_dir.join("attachments"))?;
         let held = |attachment: Attachment| {
             let held = Held { attachment, found: None, last: String::new() };
             (held.attachment.subject.clone(), held)
         };
-        let table = Mutex::new(memory::read(&file)?.into_iter().map(held).collect());
-        Ok(Self { mount: Mount::find().ok(), file, watches: Watches::new()?, table })
+        let (memory, table) = (memory.into(), Mutex::new(known.into_iter().map(held).collect()));
+        Ok(Self { mount: Mount::find().ok(), memory, watches: Watches::new()?, table })
     }
 
     /// For a change and everything that follows from it, one after the other.
@@ -117,7 +120,7 @@ impl Attachments {
         self.table.lock().await
     }
 
-    /// Attaches, or changes what is attached already: remembered before it is acted on.
+    /// Attaches, or changes what is attached already: remembered before it is acted on. Blocks.
     ///
     /// # Errors
     /// Nothing of that name runs, or it could not be remembered; the table is unchanged.
@@ -129,7 +132,7 @@ impl Attachments {
         let subject = attachment.subject.clone();
         let known = table.get(&subject);
         let last = known.map(|held| held.last.clone()).unwrap_or_default();
-        let found = block_in_place(|| find::find(self.mount.as_ref(), &subject, &last))?;
+        let found = find::find(self.mount.as_ref(), &subject, &last)?;
         let key = found.scope.key();
         let same = |other: &&Held| {
             other.attachment.subject != subject
@@ -140,18 +143,21 @@ impl Attachments {
         }
         let held = Held { attachment, last: found.cgroup.clone(), found: Some(found) };
         let before = table.insert(subject.clone(), held.clone());
-        if let Err(error) = self.remember(table) {
+        let remembered = self.memory().attached(&held.attachment, table);
+        if let Err(source) = remembered {
             match before {
                 Some(before) => table.insert(subject, before),
                 None => table.remove(&subject),
             };
-            return Err(error);
+            return Err(self.forgetful(source));
         }
-        self.watch(table);
+        if let Some(folder) = self.folder(&held) {
+            self.note(self.watches.add(self.living(folder)));
+        }
         Ok(held)
     }
 
-    /// Returns what was attached; its processes go on uncaptured once the caller acted on it.
+    /// Returns what was attached; its processes go on uncaptured once the caller acted on it. Blocks.
     ///
     /// # Errors
     /// It could not be forgotten for good; the table is unchanged.
@@ -161,18 +167,21 @@ impl Attachments {
         subject: &Subject,
     ) -> Result<Option<Held>, AttachError> {
         let Some(held) = table.remove(subject) else { return Ok(None) };
-        if let Err(error) = self.remember(table) {
+        let remembered = self.memory().detached(subject, table);
+        if let Err(source) = remembered {
             table.insert(subject.clone(), held);
-            return Err(error);
+            return Err(self.forgetful(source));
         }
         self.watch(table);
         Ok(Some(held))
     }
 
-    fn remember(&self, table: &Table) -> Result<(), AttachError> {
-        let attachments: Vec<_> = table.values().map(|held| &held.attachment).collect();
-        let written = block_in_place(|| memory::write(&self.file, &attachments));
-        written.map_err(|source| AttachError::Remember { path: self.file.clone(), source })
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forgetful(&self, source: io::Error) -> AttachError {
+        AttachError::Remember { path: self.memory().path.clone(), source }
     }
 
     /// Looks for everything again, and tells what came and went.
@@ -226,11 +235,18 @@ impl Attachments {
         // Many share a folder: each is looked for once.
         let folders: BTreeSet<PathBuf> =
             table.values().filter_map(|held| self.folder(held)).collect();
-        let living = |folder: PathBuf| {
-            let mount = self.mount.as_ref().filter(|mount| folder.starts_with(mount.root()));
-            mount.map_or_else(|| folder.clone(), |mount| cgroup::living_ancestor(mount, &folder))
-        };
-        if let Err(error) = self.watches.set(folders.into_iter().map(living).collect()) {
+        let folders = folders.into_iter().map(|folder| self.living(folder));
+        self.note(self.watches.set(folders.collect()));
+    }
+
+    /// `folder`, or what is left above it.
+    fn living(&self, folder: PathBuf) -> PathBuf {
+        let mount = self.mount.as_ref().filter(|mount| folder.starts_with(mount.root()));
+        mount.map_or_else(|| folder.clone(), |mount| cgroup::living_ancestor(mount, &folder))
+    }
+
+    fn note(&self, watched: io::Result<()>) {
+        if let Err(error) = watched {
             warn!(%error, "restarted units are noticed late");
         }
     }
@@ -250,6 +266,21 @@ impl Attachments {
         Some(above.to_owned())
     }
 
+    /// The processes that were found, now.
+    pub(crate) fn pids(&self, found: &Found) -> Vec<u32> {
+        match found.scope {
+            Scope::Cgroup(_) => {
+                let mount = self.mount.as_ref();
+                mount.map(|mount| cgroup::members(&mount.path(&found.cgroup))).unwrap_or_default()
+            }
+            Scope::Netns(_) => {
+                found.namespaces.keys().flat_map(|inode| process::in_network(*inode)).collect()
+            }
+            Scope::Uid(uid) => process::processes(|pid| process::effective_uid(pid) == Some(uid)),
+            Scope::Host => Vec::new(),
+        }
+    }
+
     /// Whose processes `subject` names; `None`: only root may decide about them.
     pub(crate) fn owner(&self, subject: &Subject) -> io::Result<Option<u32>> {
         find::owner(self.mount.as_ref(), subject)
@@ -259,7 +290,7 @@ impl Attachments {
 /// Whether any process of the unit or container runs.
 pub(crate) fn is_running(attachments: &Attachments, subject: &Subject) -> bool {
     let found = find::find(attachments.mount.as_ref(), subject, "");
-    found.is_ok_and(|found| !found.pids().is_empty())
+    found.is_ok_and(|found| !attachments.pids(&found).is_empty())
 }
 
 impl Held {
@@ -284,19 +315,5 @@ impl Held {
 impl Found {
     fn plain(scope: Scope) -> Self {
         Self { scope, cgroup: String::new(), namespaces: Namespaces::new() }
-    }
-
-    /// The processes, now.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        match self.scope {
-            Scope::Cgroup(_) => Mount::find()
-                .map(|mount| cgroup::members(&mount.path(&self.cgroup)))
-                .unwrap_or_default(),
-            Scope::Netns(_) => {
-                self.namespaces.keys().flat_map(|inode| process::in_network(*inode)).collect()
-            }
-            Scope::Uid(uid) => process::processes(|pid| process::effective_uid(pid) == Some(uid)),
-            Scope::Host => Vec::new(),
-        }
     }
 }

@@ -13,8 +13,11 @@ const BUFFER: usize = 8 << 20;
 
 /// A socket that receives what was sent to addresses of others and is told which; one of several
 /// that share the port.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(crate) fn bind(address: SocketAddr, mark: u32) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if mark != 0 {
+        socket.set_mark(mark)?;
+    }
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

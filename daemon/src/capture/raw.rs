@@ -35,6 +35,11 @@ impl Raw {
         Self { v4: OnceLock::new(), v6: OnceLock::new(), mark }
     }
 
+    /// `SO_MARK` of meshd's sockets there; 0 is none.
+    pub(crate) const fn mark(&self) -> u32 {
+        self.mark
+    }
+
     /// A socket that sends whole UDP datagrams ([`write_header`]), its source set with each.
     ///
     /// # Errors

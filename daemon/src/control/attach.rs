@@ -18,7 +18,7 @@ use crate::capture::{
     AttachError, Attachment, Attachments, FindError, Held, Keeper, Run, Runs, Table, Turn, Wanted,
     open_connections,
 };
-use crate::model::{ServiceName, Subject};
+use crate::model::{Scope, ServiceName, Subject};
 use crate::state::Store;
 use crate::telemetry::{Events, Severity};
 
@@ -52,7 +52,7 @@ impl Whereabouts {
     /// Says where that cannot be.
     async fn settle(&self, table: &Table) -> Vec<String> {
         let mut wanted = Attachments::namespaces(table);
-        wanted.extend(self.runs.iter().flat_map(|runs| block_in_place(|| runs.namespaces())));
+        wanted.extend(self.runs.iter().flat_map(Runs::namespaces));
         self.keeper.settle(wanted).await
     }
 }
@@ -101,7 +101,8 @@ impl AttachService for Attaching {
         let runs = self.0.daemon.runs.as_ref();
         let moved = runs.map(|runs| moved(runs).map(|run| shown_run(runs, &run)).collect());
         let mut attachments: Vec<_> = moved.unwrap_or_default();
-        attachments.extend(self.0.daemon.attachments.table().await.values().map(shown_held));
+        let table = self.0.daemon.attachments.table().await;
+        attachments.extend(table.values().map(|held| shown_held(held, self.pids(held))));
         Ok(Response::new(v1::ListAttachmentsResponse { attachments }))
     }
 }
@@ -209,7 +210,7 @@ impl Attaching {
         let attachments = &self.0.daemon.attachments;
         let mut table = attachments.table().await;
         let before = table.get(&subject).cloned();
-        let held = attachments.put(&mut table, attachment)?;
+        let held = block_in_place(|| attachments.put(&mut table, attachment))?;
         if before.as_ref() == Some(&held) {
             return Ok(response(change(&subject, v1::Action::Unchanged, String::new()), 0));
         }
@@ -219,8 +220,7 @@ impl Attaching {
             self.take_back(&mut table, before, &subject);
             return Err(failure);
         }
-        let pids = held.found.as_ref().map(|found| block_in_place(|| found.pids()));
-        let pids = pids.unwrap_or_default();
+        let pids = self.pids(&held);
         let action = match before {
             None => v1::Action::Created,
             Some(_) => v1::Action::Configured,
@@ -230,8 +230,18 @@ impl Attaching {
         if let Some(found) = held.found.as_ref().filter(|found| !found.cgroup.is_empty()) {
             detail.push_str(&format!(", cgroup {}", found.cgroup));
         }
-        let open = block_in_place(|| open_connections(&pids));
+        let open = if pids.is_empty() { 0 } else { block_in_place(|| open_connections(&pids)) };
         Ok(warned(response(change(&subject, action, detail), open), problems))
+    }
+
+    fn pids(&self, held: &Held) -> Vec<u32> {
+        let Some(found) = &held.found else { return Vec::new() };
+        let look = || self.0.daemon.attachments.pids(found);
+        match found.scope {
+            Scope::Cgroup(_) => look(),
+            // By a look at every process.
+            Scope::Netns(_) | Scope::Uid(_) | Scope::Host => block_in_place(look),
+        }
     }
 
     async fn make_known(&self, before: Option<&Held>, held: &Held) -> Result<(), Failure> {
@@ -247,10 +257,10 @@ impl Attaching {
 
     fn take_back(&self, table: &mut Table, before: Option<Held>, subject: &Subject) {
         let attachments = &self.0.daemon.attachments;
-        let undone = match before {
+        let undone = block_in_place(|| match before {
             Some(before) => attachments.put(table, before.attachment).map(drop),
             None => attachments.take(table, subject).map(drop),
-        };
+        });
         if let Err(error) = undone {
             warn!(%error, attachment = %subject, "it stays remembered");
         }
@@ -299,7 +309,8 @@ impl Attaching {
         let mut table = attachments.table().await;
         let Some(held) = table.get(subject) else { return Ok(None) };
         self.0.rules.admit_owner(peer, held.attachment.uid, &subject.to_string())?;
-        let Some(held) = attachments.take(&mut table, subject)? else { return Ok(None) };
+        let taken = block_in_place(|| attachments.take(&mut table, subject))?;
+        let Some(held) = taken else { return Ok(None) };
         if let Some(found) = &held.found {
             let forgotten = self.0.daemon.store.remove_workload(found.scope.key()).await;
             forgotten.map_err(|error| failed(subject, error))?;
@@ -382,10 +393,9 @@ fn shown_run(scopes: &Runs, run: &Run) -> v1::Attachment {
     }
 }
 
-fn shown_held(held: &Held) -> v1::Attachment {
+fn shown_held(held: &Held, pids: Vec<u32>) -> v1::Attachment {
     let Attachment { subject, service, uid, egress } = &held.attachment;
     let found = held.found.as_ref();
-    let pids = found.map(|found| block_in_place(|| found.pids())).unwrap_or_default();
     v1::Attachment {
         name: subject.to_string(),
         r#as: service.as_ref().map(ToString::to_string).unwrap_or_default(),

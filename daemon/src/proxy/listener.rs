@@ -81,7 +81,7 @@ pub(crate) fn bind_at(
         Ok(Doors {
             gate,
             tcp: both_families(tcp_port, listen)?,
-            udp: both_families(udp_port, datagram::bind)?,
+            udp: both_families(udp_port, |address| datagram::bind(address, raw.mark()))?,
             inbound_tcp: Vec::new(),
             inbound_udp: Vec::new(),
             raw: Arc::clone(raw),
@@ -102,7 +102,8 @@ pub(crate) fn bind_inbound(
     probe_exclusive(Type::DGRAM, udp_port)?;
     for door in doors {
         door.inbound_tcp = both_families(tcp_port, listen_for_others)?;
-        door.inbound_udp = both_families(udp_port, datagram::bind)?;
+        let mark = door.raw.mark();
+        door.inbound_udp = both_families(udp_port, |address| datagram::bind(address, mark))?;
     }
     Ok(())
 }
@@ -183,7 +184,7 @@ impl Doors {
     pub(super) fn at(port: u16) -> Self {
         let raw = Arc::new(Raw::lazy(0));
         let tcp = both_families(port, listen).unwrap();
-        let udp = both_families(port, datagram::bind).unwrap();
+        let udp = both_families(port, |address| datagram::bind(address, 0)).unwrap();
         Self { tcp, udp, ..Self::new(GateId::OWN, &raw) }
     }
 

@@ -95,18 +95,19 @@ pub(super) async fn serve(
 impl<'w> Server<'w> {
     fn poll(&mut self, cx: &mut Context<'_>, worker: &Rc<Worker>) -> Poll<()> {
         self.now = self.worker.clock.now();
-        let mut idle = false;
-        for _ in 0..TURNS {
-            let asked = self.take_captured(cx);
-            let answered = self.take_answers(cx);
-            idle = !asked && !answered;
-            if idle {
+        let (mut all, mut turns) = (0, 0);
+        loop {
+            let moved = self.take_captured(cx) + self.take_answers(cx);
+            (all, turns) = (all + moved, turns + 1);
+            if moved == 0 {
+                break;
+            }
+            if turns == TURNS {
+                cx.waker().wake_by_ref();
                 break;
             }
         }
-        if !idle {
-            cx.waker().wake_by_ref();
-        }
+        self.worker.nap.note(all, self.now);
         self.look_after(cx, worker);
         if self.worker.is_draining() && self.table.is_empty() {
             return Poll::Ready(());
@@ -114,9 +115,9 @@ impl<'w> Server<'w> {
         Poll::Pending
     }
 
-    /// Carries captured datagrams on; `false` when there were none.
-    fn take_captured(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
+    /// Carries captured datagrams on; returns how many there were.
+    fn take_captured(&mut self, cx: &mut Context<'_>) -> usize {
+        let mut all = 0;
         for number in 0..self.door.sockets.len() {
             let Some(socket) = self.door.sockets.get(number) else { continue };
             let Poll::Ready(Ok(mut guard)) = socket.poll_read_ready(cx) else { continue };
@@ -130,10 +131,10 @@ impl<'w> Server<'w> {
             {
                 tracing::debug!(%error, "no datagram received");
             }
-            any |= count > 0;
+            all += count;
             self.carry(number, count);
         }
-        any
+        all
     }
 
     /// Carries the first `count` datagrams of the batch, those of one session together.
@@ -242,17 +243,18 @@ impl<'w> Server<'w> {
         }
     }
 
-    /// Passes on what endpoints have sent; `false` when that was nothing.
-    fn take_answers(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Passes on what endpoints have sent; returns how many datagrams that were, and not 0 when an
+    /// endpoint had something else to say.
+    fn take_answers(&mut self, cx: &mut Context<'_>) -> usize {
         let events = self.upstreams.poll(cx);
         let mut waiting = std::mem::take(&mut self.unfinished);
         waiting.extend((0..events).map(|event| self.upstreams.number(event)));
-        let any = !waiting.is_empty();
+        let (heard, mut answers) = (waiting.len(), 0);
         let mut filled = 0;
         for number in waiting.drain(..) {
             let mut batches = 0;
             while self.fill(number, &mut filled) {
-                self.flush(&mut filled);
+                answers += self.flush(&mut filled);
                 batches += 1;
                 if batches == BATCHES {
                     self.unfinished.push(number);
@@ -264,8 +266,7 @@ impl<'w> Server<'w> {
             // The same memory again.
             self.unfinished = waiting;
         }
-        self.flush(&mut filled);
-        any
+        heard.max(answers + self.flush(&mut filled))
     }
 
     /// Takes what the session's endpoint has sent into the batch; `true` when more is to come.
@@ -302,8 +303,8 @@ impl<'w> Server<'w> {
         }
     }
 
-    /// Sends the answers in the batch.
-    fn flush(&mut self, filled: &mut usize) {
+    /// Sends the answers in the batch; returns how many there were.
+    fn flush(&mut self, filled: &mut usize) -> usize {
         let mut start = 0;
         while start < *filled {
             let way = self.ways.get(start).copied().unwrap_or(Way::Own(0));
@@ -317,7 +318,7 @@ impl<'w> Server<'w> {
             }
             start = end;
         }
-        *filled = 0;
+        std::mem::take(filled)
     }
 
     /// Ends sessions that fell silent, and hands what passed to the counters.

@@ -21,6 +21,7 @@ use super::clock::{Clock, Dice};
 use super::gates::{Order, Orders};
 use super::http1::Buffers;
 use super::listener::{Doors, Listener, PAUSE, Way, is_exhausted};
+use super::nap::{self, Due, Nap};
 use super::scratch::Scratch;
 use super::splice::Pipe;
 use super::wheel::Wheel;
@@ -69,6 +70,7 @@ pub(super) struct Worker {
     draining: Cell<bool>,
     /// Sessions of datagrams.
     pub(super) sessions: Cell<usize>,
+    pub(super) nap: Nap,
     /// Open connections of this worker, and of all.
     open: Cell<usize>,
     everyones: Arc<AtomicUsize>,
@@ -86,7 +88,7 @@ pub(super) struct Reins {
 }
 
 impl Worker {
-    fn new(parts: &Parts, index: usize, reins: &Reins) -> Option<Rc<Self>> {
+    fn new(parts: &Parts, index: usize, reins: &Reins, nap: Nap) -> Option<Rc<Self>> {
         let mut reader = parts.published.reader(format!("worker-{index}"));
         let pinned = Rc::new(Arc::clone(reader.load()));
         Some(Rc::new(Self {
@@ -110,6 +112,7 @@ impl Worker {
             stop: reins.stop.clone(),
             draining: Cell::new(false),
             sessions: Cell::new(0),
+            nap,
             open: Cell::new(0),
             everyones: Arc::clone(&reins.open),
             closed: Notify::new(),
@@ -312,9 +315,14 @@ pub(super) fn run(
     #[cfg(test)]
     super::stand::count_this_thread();
     // Not a `LocalSet`: waking one of its tasks from the I/O driver takes a lock.
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let mut builder = Builder::new_current_thread();
+    let due = Arc::new(Due::default());
+    let nap = Nap::new(Arc::clone(&due));
+    builder.enable_all().on_thread_park(move || due.take());
+    nap::sleep_exactly();
+    let runtime = builder.build_local(LocalOptions::default())?;
     runtime.block_on(async {
-        let Some(worker) = Worker::new(parts, index, reins) else { return Ok(0) };
+        let Some(worker) = Worker::new(parts, index, reins, nap) else { return Ok(0) };
         Ok(worker.serve(doors, orders, reins).await)
     })
 }

@@ -39,7 +39,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) claims: Vec<&'a Claim>,
     /// Whose traffic goes direct now.
     pub(crate) bypassed: Vec<&'a Extent>,
-    pub(crate) workloads: HashMap<u64, Arc<Workload>>,
+    pub(crate) workloads: Arc<HashMap<u64, Arc<Workload>>>,
     pub(crate) gates: BTreeMap<u64, (Ipv4Addr, Ipv6Addr)>,
     /// This node, and its own addresses: an endpoint on 127.0.0.1 is captured at all of them.
     pub(crate) node: &'a str,
@@ -80,7 +80,7 @@ pub(crate) fn compile(inputs: &Inputs<'_>) -> Result<Snapshot, NoFreeAddress> {
         by_name,
         instances,
         gates: inputs.gates.clone(),
-        workloads: inputs.workloads.clone(),
+        workloads: Arc::clone(&inputs.workloads),
     })
 }
 

@@ -17,6 +17,8 @@ use super::Snapshot;
 pub(crate) struct Published {
     newest: Arc<ArcSwap<Snapshot>>,
     readers: Mutex<Vec<Arc<Usage>>>,
+    /// A revision all readers have reached.
+    reached: AtomicU64,
     acknowledged: Notify,
 }
 
@@ -68,6 +70,16 @@ impl Published {
         }
     }
 
+    /// A reader has moved on: those who wait hear of it when it was the last.
+    fn note(&self) {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = readers.iter().map(|usage| usage.revision.load(Relaxed)).min();
+        let oldest = oldest.unwrap_or(u64::MAX);
+        if self.reached.swap(oldest, Relaxed) != oldest {
+            self.acknowledged.notify_waiters();
+        }
+    }
+
     /// Readers that still use something older than `revision`.
     pub(crate) fn laggards(&self, revision: u64) -> Vec<String> {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +118,7 @@ impl Reader {
     pub(crate) fn acknowledge(&mut self, revision: u64) {
         self.used = revision;
         self.usage.revision.store(revision, Release);
-        self.published.acknowledged.notify_waiters();
+        self.published.note();
     }
 
     /// Returns when something was published since the last call. Cancel-safe.
@@ -135,6 +147,6 @@ impl Drop for Reader {
         let mut readers = self.published.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.retain(|usage| !Arc::ptr_eq(usage, &self.usage));
         drop(readers);
-        self.published.acknowledged.notify_waiters();
+        self.published.note();
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Snapshot {
     /// their source.
     pub(crate) gates: BTreeMap<u64, (std::net::Ipv4Addr, std::net::Ipv6Addr)>,
     /// By key: a cgroup's inode, else a number with the top bit set.
-    pub(crate) workloads: HashMap<u64, Arc<Workload>>,
+    pub(crate) workloads: Arc<HashMap<u64, Arc<Workload>>>,
 }
 
 /// What a captured address stands for.

@@ -1,25 +1,118 @@
-//! Attachments on disk: written whole, then put in place of the old ones.
+//! Attachments on disk: a line for each change, so that what one costs does not grow with how many
+//! there are. Once most lines are of the past the file is written anew.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::Path;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
-use super::Attachment;
+use serde::{Deserialize, Serialize};
 
-pub(super) fn read(file: &Path) -> io::Result<Vec<Attachment>> {
-    match fs::read(file) {
-        Ok(text) => Ok(serde_json::from_slice(&text)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+use super::{Attachment, Table};
+use crate::model::Subject;
+
+/// Lines of the past that are not worth writing the file anew.
+const PAST: usize = 256;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Line<'a> {
+    Attached(Cow<'a, Attachment>),
+    Detached(Cow<'a, Subject>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) path: PathBuf,
+    file: File,
+    /// Bytes and lines of the file.
+    length: u64,
+    lines: usize,
+}
+
+impl Memory {
+    /// What is remembered at `path`, and where more is added to it.
+    pub(super) fn open(path: PathBuf) -> io::Result<(Self, Vec<Attachment>)> {
+        let mut options = File::options();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
+        sync_folder(&path)?;
+        let (mut text, mut length, mut lines) = (String::new(), 0, 0);
+        file.read_to_string(&mut text)?;
+        let mut known = BTreeMap::new();
+        // A line without its end was never acted on.
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            (length, lines) = (length + line.len() as u64, lines + 1);
+            match serde_json::from_str(line)? {
+                Line::Attached(attachment) => {
+                    known.insert(attachment.subject.clone(), attachment.into_owned());
+                }
+                Line::Detached(subject) => drop(known.remove(&*subject)),
+            }
+        }
+        file.set_len(length)?;
+        Ok((Self { path, file, length, lines }, known.into_values().collect()))
+    }
+
+    /// `table` has it already.
+    pub(super) fn attached(&mut self, attachment: &Attachment, table: &Table) -> io::Result<()> {
+        self.add(&Line::Attached(Cow::Borrowed(attachment)), table)
+    }
+
+    /// `table` has it no more.
+    pub(super) fn detached(&mut self, subject: &Subject, table: &Table) -> io::Result<()> {
+        self.add(&Line::Detached(Cow::Borrowed(subject)), table)
+    }
+
+    fn add(&mut self, line: &Line<'_>, table: &Table) -> io::Result<()> {
+        if self.lines > 2 * table.len() + PAST {
+            let all = table.values().map(|held| &held.attachment);
+            *self = Self::write(self.path.clone(), all)?;
+            return Ok(());
+        }
+        let text = text_of(line)?;
+        let written = self.file.write_all_at(&text, self.length);
+        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
+            // Half a line would spoil the next. What cannot be cut off is written over.
+            self.file.set_len(self.length).ok();
+            return Err(error);
+        }
+        self.length += text.len() as u64;
+        self.lines += 1;
+        Ok(())
+    }
+
+    /// Written whole, then put in place of the old one.
+    fn write<'a>(
+        path: PathBuf,
+        attachments: impl Iterator<Item = &'a Attachment>,
+    ) -> io::Result<Self> {
+        let (mut text, mut lines) = (Vec::new(), 0);
+        for attachment in attachments {
+            text.extend(text_of(&Line::Attached(Cow::Borrowed(attachment)))?);
+            lines += 1;
+        }
+        let fresh = path.with_extension("new");
+        let mut file = File::create(&fresh)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        sync_folder(&path)?;
+        Ok(Self { path, file, length: text.len() as u64, lines })
     }
 }
 
-pub(super) fn write(file: &Path, attachments: &[&Attachment]) -> io::Result<()> {
-    let fresh = file.with_extension("json.new");
-    let mut out = File::create(&fresh)?;
-    out.write_all(&serde_json::to_vec(attachments)?)?;
-    out.sync_all()?;
-    fs::rename(&fresh, file)
+/// What is written to a file is of no use as long as its name may be lost.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn text_of(line: &Line<'_>) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// A value in the spelling people use.
@@ -43,5 +136,40 @@ pub(super) mod as_text {
         D: Deserializer<'de>,
     {
         String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::attach::Held;
+    use crate::model::Egress;
+
+    #[test]
+    fn what_is_attached_now_is_remembered_and_half_a_line_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("attachments");
+        let (mut memory, none) = Memory::open(path.clone()).unwrap();
+        assert_eq!(none, []);
+        let mut table = Table::new();
+        for uid in (0..3 * PAST as u32).map(|number| number % 3) {
+            let attachment = of(uid);
+            let held = Held { attachment: of(uid), found: None, last: String::new() };
+            table.insert(Subject::Uid(uid), held);
+            memory.attached(&attachment, &table).unwrap();
+        }
+        assert!(memory.lines < 2 * PAST, "{} lines for 3 attachments", memory.lines);
+        table.remove(&Subject::Uid(1));
+        memory.detached(&Subject::Uid(1), &table).unwrap();
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.write_all(br#"{"detached":{"uid":2"#).unwrap();
+        for _ in 0..2 {
+            let (_, known) = Memory::open(path.clone()).unwrap();
+            assert_eq!(known, [of(0), of(2)]);
+        }
+    }
+
+    fn of(uid: u32) -> Attachment {
+        Attachment { subject: Subject::Uid(uid), service: None, uid: 0, egress: Egress::Any }
     }
 }

@@ -26,27 +26,29 @@ impl Watches {
         Ok(Self { inotify, readable, set: Mutex::default() })
     }
 
-    /// Watches exactly these.
-    pub(super) fn set(&self, folders: BTreeSet<PathBuf>) -> io::Result<()> {
+    /// Watches this one too.
+    pub(super) fn add(&self, folder: PathBuf) -> io::Result<()> {
         let wanted = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_ONLYDIR;
+        // Again where it is watched: a folder made anew needs a watch of its own.
+        let watch = self.inotify.add_watch(&folder, wanted)?;
+        self.set.lock().unwrap_or_else(PoisonError::into_inner).insert(folder, watch);
+        Ok(())
+    }
+
+    /// Watches exactly these.
+    pub(super) fn set(&self, folders: BTreeSet<PathBuf>) -> io::Result<()> {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         set.retain(|folder, watch| {
             // One whose folder is gone has ended by itself.
             folders.contains(folder) || self.inotify.rm_watch(*watch).is_err_and(|_gone| false)
         });
-        let mut outcome = Ok(());
-        for folder in folders {
-            // Again for those that are there: a folder made anew needs a watch of its own.
-            match self.inotify.add_watch(&folder, wanted) {
-                Ok(watch) => drop(set.insert(folder, watch)),
-                Err(error) => outcome = Err(error.into()),
-            }
-        }
-        outcome
+        drop(set);
+        let outcomes = folders.into_iter().map(|folder| self.add(folder));
+        outcomes.fold(Ok(()), |all, one| all.and(one))
     }
 
     /// Returns once anything happened since the last call.

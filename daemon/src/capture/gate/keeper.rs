@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,19 +24,27 @@ pub(crate) struct Settle {
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Keeper(mpsc::Sender<Settle>);
+pub(crate) struct Keeper {
+    requests: mpsc::Sender<Settle>,
+    /// Some namespace was wanted the last time.
+    any: Arc<AtomicBool>,
+}
 
 impl Keeper {
     pub(crate) fn new() -> (Self, mpsc::Receiver<Settle>) {
         let (sender, requests) = mpsc::channel(BACKLOG);
-        (Self(sender), requests)
+        (Self { requests: sender, any: Arc::default() }, requests)
     }
 
     /// Returns once exactly the `wanted` namespaces have gates, as far as that can be; with what
     /// could not be done.
     pub(crate) async fn settle(&self, wanted: Namespaces) -> Vec<String> {
+        let wants = !wanted.is_empty();
+        if !self.any.swap(wants, Relaxed) && !wants {
+            return Vec::new(); // as it was
+        }
         let (done, outcome) = oneshot::channel();
-        if self.0.send(Settle { wanted, done }).await.is_err() {
+        if self.requests.send(Settle { wanted, done }).await.is_err() {
             return Vec::new(); // the daemon stops, and every gate with it
         }
         outcome.await.unwrap_or_default()

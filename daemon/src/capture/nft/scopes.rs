@@ -3,7 +3,8 @@
 //! One set of cgroups per depth and kind, because the kernel asks for a socket's ancestor at one
 //! depth. A packet passes as few questions as there are depths in use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::cgroup::{self, Mount};
@@ -117,6 +118,7 @@ impl Scopes {
     }
 
     fn members(&self, targets: &Targets) -> Members {
+        let known = self.held.cgroups.values().flatten().collect();
         let mut members = Members::default();
         for path in self.excluded.iter().map(|path| self.mount.path(path)) {
             if let Ok(inode) = cgroup::id(&path) {
@@ -128,7 +130,7 @@ impl Scopes {
             match *scope {
                 Scope::Cgroup(inode) => {
                     // One that vanished meanwhile has nobody to capture.
-                    if let Ok(path) = self.mount.by_id(inode) {
+                    if let Ok(path) = self.path(inode, &known) {
                         self.enter(&mut members, kind, inode, path);
                     }
                 }
@@ -145,6 +147,11 @@ impl Scopes {
             }
         }
         members
+    }
+
+    /// Asked of the kernel once: a cgroup is never moved.
+    fn path(&self, inode: u64, known: &HashMap<&u64, &PathBuf>) -> io::Result<PathBuf> {
+        known.get(&inode).map_or_else(|| self.mount.by_id(inode), |path| Ok((*path).clone()))
     }
 
     fn enter(&self, members: &mut Members, kind: Kind, inode: u64, path: PathBuf) {

@@ -1,5 +1,7 @@
 //! Processes that already run, moved into a scope and out of it again.
 
+use tokio::task::block_in_place;
+
 use super::{EndedRun, Run, RunError, Runs, cgroup_error, is_within, note};
 use crate::capture::attach::find::foreign_namespaces;
 use crate::capture::{Namespaces, cgroup, process};
@@ -62,7 +64,10 @@ impl Runs {
         let attached = scopes.values().filter(|scope| scope.run.wanted.attached.is_some());
         let paths: Vec<_> = attached.map(|scope| scope.path.clone()).collect();
         drop(scopes);
-        paths.iter().flat_map(|path| foreign_namespaces(path)).collect()
+        if paths.is_empty() {
+            return Namespaces::new();
+        }
+        block_in_place(|| paths.iter().flat_map(|path| foreign_namespaces(path)).collect())
     }
 
     /// Moves everybody back where they came from and removes the scope.

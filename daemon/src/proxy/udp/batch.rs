@@ -1,7 +1,9 @@
 //! Receives and sends many datagrams in one system call.
 //!
 //! The memory of one batch serves all sessions of its worker: a datagram stays where it was
-//! received until it has been sent on, and none is copied.
+//! received until it has been sent on, and none is copied. Datagrams of one session that are
+//! equally long go through the kernel's network stack as one and are parted at its end
+//! (`UDP_SEGMENT`): what a datagram costs is the way through that stack, not the call.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,13 +11,15 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 
-use super::words::{Control, Name};
+use super::words::{Control, Controls, Name};
 use crate::capture::{HEADER, reachable, write_header};
 
 /// Datagrams per call.
 pub(super) const SLOTS: usize = 32;
 /// Memory of one datagram: the largest there is, and before it room for a UDP header of ours.
 const SLOT: usize = 1 << 16;
+/// A longer datagram may not fit a packet, and travels by itself.
+const LONGEST_TOGETHER: usize = 1_452;
 
 /// See the module.
 pub(super) struct Batch {
@@ -23,7 +27,7 @@ pub(super) struct Batch {
     lengths: [usize; SLOTS],
     /// Of each slot: whom it came from and where it arrived, or where it is to go and whence.
     names: [Name; SLOTS],
-    controls: [Control; SLOTS],
+    controls: [Controls; SLOTS],
     vectors: [libc::iovec; SLOTS],
     headers: [libc::mmsghdr; SLOTS],
 }
@@ -56,7 +60,7 @@ impl Batch {
             memory: vec![0; SLOTS * SLOT].into(),
             lengths: [0; SLOTS],
             names: [Name::default(); SLOTS],
-            controls: [Control::default(); SLOTS],
+            controls: [Controls::default(); SLOTS],
             vectors: [vector; SLOTS],
             headers: [header; SLOTS],
         })
@@ -91,23 +95,21 @@ impl Batch {
                 && let (Some(name), Some(control)) =
                     (self.names.get_mut(slot), self.controls.get_mut(slot))
             {
-                (*name, *control) = (Name::default(), Control::default());
+                (*name, control.address) = (Name::default(), Control::default());
             }
-            self.prepare(slot, with, SLOT - HEADER);
+            self.point(slot, with, SLOT - HEADER);
+            self.address_message(slot - slots.start, slot..slot + 1, with);
         }
-        let Some(headers) = self.headers.get_mut(slots.clone()) else { return Ok(0) };
+        let Some(headers) = self.headers.get_mut(..slots.len()) else { return Ok(0) };
         let (fd, count) = (socket.as_raw_fd(), headers.len() as libc::c_uint);
         let (headers, wait) = (headers.as_mut_ptr(), ptr::null_mut());
-        // SAFETY: `headers` are `count` headers whose pointers `prepare` has just made from memory
-        // of `self`, which nothing else uses meanwhile.
+        // SAFETY: `headers` are `count` headers whose pointers were just made from memory of
+        // `self`, which nothing else uses meanwhile.
         let got = unsafe { libc::recvmmsg(fd, headers, count, libc::MSG_DONTWAIT, wait) };
         let got = usize::try_from(got).map_err(|_negative| io::Error::last_os_error())?;
-        for slot in slots.start..slots.start + got {
-            if let (Some(length), Some(header)) =
-                (self.lengths.get_mut(slot), self.headers.get(slot))
-            {
-                *length = header.msg_len as usize;
-            }
+        let lengths = self.lengths.iter_mut().skip(slots.start).take(got);
+        for (length, header) in lengths.zip(&self.headers) {
+            *length = header.msg_len as usize;
         }
         Ok(got)
     }
@@ -115,14 +117,14 @@ impl Batch {
     /// Between whom the captured datagram travels; `None` when the kernel did not say.
     pub(super) fn flow(&self, slot: usize) -> Option<Flow> {
         let client = self.names.get(slot)?.address()?;
-        let local = self.controls.get(slot)?.original_destination()?;
+        let local = self.controls.get(slot)?.address.original_destination()?;
         Some(Flow { client, local })
     }
 
-    /// Whether the captured datagrams of both slots belong to one session.
+    /// Whether the datagrams of both slots have the same two addresses.
     pub(super) fn is_same_flow(&self, one: usize, other: usize) -> bool {
-        self.names.get(one) == self.names.get(other)
-            && self.controls.get(one) == self.controls.get(other)
+        let address = |slot| self.controls.get(slot).map(|control: &Controls| control.address);
+        self.names.get(one) == self.names.get(other) && address(one) == address(other)
     }
 
     pub(super) fn payload(&self, slot: usize) -> &[u8] {
@@ -150,7 +152,7 @@ impl Batch {
         if let (Some(name), Some(control)) = (self.names.get_mut(slot), self.controls.get_mut(slot))
         {
             *name = Name::of(flow.client);
-            *control = Control::from(flow.local.ip());
+            control.address = Control::from(flow.local.ip());
         }
     }
 
@@ -189,48 +191,161 @@ impl Batch {
         slots: Range<usize>,
         with: With,
     ) -> io::Result<usize> {
-        for slot in slots.clone() {
-            let length = self.lengths.get(slot).copied().unwrap_or_default();
-            self.prepare(slot, with, length);
+        match self.send_runs(socket, slots.clone(), with) {
+            Err(error) if self.is_unfit(&error) => self.send_each(socket, slots, with),
+            sent => sent,
         }
-        let Some(headers) = self.headers.get_mut(slots) else { return Ok(0) };
-        let (fd, count) = (socket.as_raw_fd(), headers.len() as libc::c_uint);
-        let headers = headers.as_mut_ptr();
-        // SAFETY: as in `receive`.
-        let sent = unsafe { libc::sendmmsg(fd, headers, count, libc::MSG_DONTWAIT) };
-        usize::try_from(sent).map_err(|_negative| io::Error::last_os_error())
     }
 
-    /// Points a slot's header at its memory.
-    fn prepare(&mut self, slot: usize, with: With, length: usize) {
+    /// Sends each run of equally long datagrams as one.
+    fn send_runs(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        slots: Range<usize>,
+        with: With,
+    ) -> io::Result<usize> {
+        let (mut start, mut messages) = (slots.start, 0);
+        while start < slots.end {
+            let end = self.run(start..slots.end, with);
+            self.message(messages, start..end, with);
+            (start, messages) = (end, messages + 1);
+        }
+        self.send_messages(socket, messages)
+    }
+
+    /// Sends every datagram by itself.
+    fn send_each(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        slots: Range<usize>,
+        with: With,
+    ) -> io::Result<usize> {
+        let messages = slots.len();
+        for (message, slot) in slots.enumerate() {
+            self.message(message, slot..slot + 1, with);
+        }
+        self.send_messages(socket, messages)
+    }
+
+    fn send_messages(&mut self, socket: BorrowedFd<'_>, messages: usize) -> io::Result<usize> {
+        let Some(headers) = self.headers.get_mut(..messages) else { return Ok(0) };
+        let (fd, count) = (socket.as_raw_fd(), headers.len() as libc::c_uint);
+        // SAFETY: as in `receive`.
+        let sent = unsafe {
+            libc::sendmmsg(fd, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
+        };
+        let sent = usize::try_from(sent).map_err(|_negative| io::Error::last_os_error())?;
+        Ok(headers.iter().take(sent).map(|header| header.msg_hdr.msg_iovlen).sum())
+    }
+
+    /// Whether the first message failed because its datagrams went as one: they do not fit the
+    /// path, or the kernel or the device cannot part them.
+    fn is_unfit(&self, error: &io::Error) -> bool {
+        let together = self.headers.first().is_some_and(|header| header.msg_hdr.msg_iovlen > 1);
+        let codes = [libc::EINVAL, libc::EMSGSIZE, libc::EIO, libc::EOPNOTSUPP];
+        together && error.raw_os_error().is_some_and(|code| codes.contains(&code))
+    }
+
+    /// The end of what may leave as one, from the first of `slots` on: equally long datagrams
+    /// between the same two, of which the last may be shorter.
+    fn run(&self, slots: Range<usize>, with: With) -> usize {
+        let mut end = slots.start + 1;
+        let longest = self.length(slots.start);
+        let alone = with == With::Header || !(1..=LONGEST_TOGETHER).contains(&longest);
+        while !alone && end < slots.end {
+            let length = self.length(end);
+            let same = with == With::Payload || self.is_same_flow(slots.start, end);
+            if !same || !(1..=longest).contains(&length) {
+                break;
+            }
+            end += 1;
+            if length < longest {
+                break;
+            }
+        }
+        end
+    }
+
+    fn length(&self, slot: usize) -> usize {
+        self.lengths.get(slot).copied().unwrap_or_default()
+    }
+
+    /// Makes a message of the datagrams in `slots`.
+    fn message(&mut self, message: usize, slots: Range<usize>, with: With) {
+        for slot in slots.clone() {
+            self.point(slot, with, self.length(slot));
+        }
+        self.address_message(message, slots, with);
+    }
+
+    /// Points a slot's vector at its memory.
+    fn point(&mut self, slot: usize, with: With, length: usize) {
         let skip = if with == With::Header { 0 } else { HEADER };
         let start = slot * SLOT + skip;
         let length = length + HEADER - skip;
-        let (Some(memory), Some(name), Some(control), Some(vector), Some(header)) = (
-            self.memory.get_mut(start..start + length),
-            self.names.get_mut(slot),
-            self.controls.get_mut(slot),
-            self.vectors.get_mut(slot),
-            self.headers.get_mut(slot),
+        if let (Some(memory), Some(vector)) =
+            (self.memory.get_mut(start..start + length), self.vectors.get_mut(slot))
+        {
+            vector.iov_base = memory.as_mut_ptr().cast();
+            vector.iov_len = length;
+        }
+    }
+
+    /// Points a message's header at the vectors, name and control messages of `slots`.
+    fn address_message(&mut self, message: usize, slots: Range<usize>, with: With) {
+        let segment = if slots.len() > 1 { self.length(slots.start) } else { 0 };
+        let (Some(name), Some(control), Some(vectors), Some(header)) = (
+            self.names.get_mut(slots.start),
+            self.controls.get_mut(slots.start),
+            self.vectors.get_mut(slots),
+            self.headers.get_mut(message),
         ) else {
             return;
         };
-        vector.iov_base = memory.as_mut_ptr().cast();
-        vector.iov_len = length;
         let message = &mut header.msg_hdr;
-        message.msg_iov = vector;
-        message.msg_iovlen = 1;
+        message.msg_iov = vectors.as_mut_ptr();
+        message.msg_iovlen = vectors.len();
         message.msg_flags = 0;
-        if with == With::Payload {
-            message.msg_name = ptr::null_mut();
-            message.msg_namelen = 0;
-            message.msg_control = ptr::null_mut();
-            message.msg_controllen = 0;
+        let addressed = with != With::Payload;
+        (message.msg_name, message.msg_namelen) = if addressed {
+            (ptr::from_mut(name).cast(), name.length())
         } else {
-            message.msg_namelen = name.length();
-            message.msg_name = ptr::from_mut(name).cast();
-            message.msg_controllen = control.length();
-            message.msg_control = ptr::from_mut(control).cast();
+            (ptr::null_mut(), 0)
+        };
+        (message.msg_control, message.msg_controllen) = control.lay_out(segment, addressed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_will_not_part_travels_one_by_one() {
+        let (from, through, to) = (socket(), socket(), socket());
+        from.connect(through.local_addr().unwrap()).unwrap();
+        // Only datagrams with a checksum can be parted.
+        let (fd, no) = (through.as_raw_fd(), 1_i32);
+        let (value, size) = ((&raw const no).cast(), size_of::<i32>() as libc::socklen_t);
+        // SAFETY: `value` points at `size` bytes.
+        let set = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, value, size) };
+        assert_eq!(set, 0);
+        let mut batch = Batch::new();
+        (0..4_u8).for_each(|number| drop(from.send(&[number; 9]).unwrap()));
+        through.connect(from.local_addr().unwrap()).unwrap();
+        assert_eq!(batch.receive_answers(through.as_fd(), 0..SLOTS).unwrap(), 4);
+        through.connect(to.local_addr().unwrap()).unwrap();
+        assert_eq!(batch.send(through.as_fd(), 0..4).unwrap(), 4);
+        for number in 0..4 {
+            let mut buffer = [0; 64];
+            assert_eq!((to.recv(&mut buffer).unwrap(), buffer[0]), (9, number));
         }
+    }
+
+    fn socket() -> UdpSocket {
+        UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap()
     }
 }

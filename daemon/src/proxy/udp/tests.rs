@@ -102,6 +102,26 @@ fn datagrams_of_a_session_stay_in_order_and_with_their_endpoint() {
 
 // covers: L4-08
 #[test]
+fn a_burst_of_many_lengths_arrives_as_it_was_sent() {
+    let (a, _) = endpoint("");
+    let stand = start(&[a]);
+    let client = client(&stand);
+    let lengths = [40, 40, 40, 7, 40, 40, 0, 0, 3, 2_000, 2_000, 1_452, 1_452, 1_453, 1, 1, 2];
+    let burst: Vec<_> =
+        (0..).zip(lengths).map(|(number, length)| vec![number; length]).collect();
+    for _ in 0..20 {
+        burst.iter().for_each(|datagram| assert_eq!(client.send(datagram).unwrap(), datagram.len()));
+        for datagram in &burst {
+            let mut buffer = [0; 4_096];
+            let length = client.recv(&mut buffer).unwrap();
+            assert!(buffer[..length] == *datagram, "{length} bytes instead of {}", datagram.len());
+        }
+    }
+    finish(stand, 1);
+}
+
+// covers: L4-08
+#[test]
 fn an_endpoint_that_refuses_or_becomes_unready_loses_its_sessions_and_no_datagram() {
     let (b, served) = endpoint("b");
     let dead = nobody();

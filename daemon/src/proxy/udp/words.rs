@@ -2,6 +2,9 @@
 //! pointers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::ptr;
+
+use libc::c_void;
 
 /// `struct sockaddr_in6`, and `struct sockaddr_in` at its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +119,46 @@ impl Control {
     }
 }
 
+/// How long each of the datagrams is that leave as one: `UDP_SEGMENT`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(8))]
+struct Segment {
+    length: usize,
+    level: i32,
+    kind: i32,
+    size: u16,
+    unused: [u16; 3],
+}
+
+/// The control messages of one message, those it does not need in front.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct Controls {
+    segment: Segment,
+    pub(super) address: Control,
+}
+
+impl Controls {
+    /// The bytes to hand to the kernel: without a `segment` nothing is parted, and not `addressed`
+    /// the socket knows both ends.
+    pub(super) fn lay_out(&mut self, segment: usize, addressed: bool) -> (*mut c_void, usize) {
+        let address = if addressed { self.address.length() } else { 0 };
+        if segment == 0 {
+            let start = if addressed { ptr::from_mut(&mut self.address) } else { ptr::null_mut() };
+            return (start.cast(), address);
+        }
+        self.segment = Segment {
+            length: HEAD + size_of::<u16>(),
+            level: libc::SOL_UDP,
+            kind: libc::UDP_SEGMENT,
+            size: segment as u16,
+            unused: [0; 3],
+        };
+        (ptr::from_mut(self).cast(), size_of::<Segment>() + address)
+    }
+}
+
+const _: () = assert!(size_of::<Segment>() == 24 && size_of::<Controls>() == 72);
 const _: () = assert!(size_of::<Name>() == size_of::<libc::sockaddr_in6>());
 const _: () = assert!(size_of::<Control>() == 48);
 

@@ -374,7 +374,7 @@ impl Mesh {
             objects: self.objects.iter().collect(),
             claims: self.claims.iter().collect(),
             bypassed: Vec::new(),
-            workloads: HashMap::new(),
+            workloads: Arc::default(),
             gates: Default::default(),
             node: "n1",
             addresses: &addresses,

@@ -16,7 +16,7 @@ pub(super) struct Runtime {
     vips: Vips,
     names: Interner,
     /// By cgroup id.
-    workloads: HashMap<u64, Arc<Workload>>,
+    workloads: Arc<HashMap<u64, Arc<Workload>>>,
     /// Addresses of this host besides loopback.
     addresses: Vec<IpAddr>,
     /// Other network namespaces in which meshd listens.
@@ -34,7 +34,7 @@ impl Runtime {
             node,
             vips,
             names,
-            workloads: HashMap::new(),
+            workloads: Arc::default(),
             addresses: Vec::new(),
             gates: BTreeMap::new(),
             present: BTreeSet::new(),
@@ -67,7 +67,7 @@ impl Writer {
             objects: declared.objects.values().map(|held| &held.value).collect(),
             claims: declared.claims.values().map(|held| &held.value).filter(is_there).collect(),
             bypassed: bypasses.map(|bypass| &bypass.extent).collect(),
-            workloads: self.runtime.workloads.clone(),
+            workloads: Arc::clone(&self.runtime.workloads),
             gates: self.runtime.gates.clone(),
             node: &self.runtime.node,
             addresses: &self.runtime.addresses,
@@ -97,7 +97,7 @@ impl Store {
     ) -> Result<(), RuntimeError> {
         self.run_time(|runtime| {
             let id = runtime.names.id(&workload.label);
-            runtime.workloads.insert(cgroup, Arc::new(Workload { id, ..workload }));
+            Arc::make_mut(&mut runtime.workloads).insert(cgroup, Arc::new(Workload { id, ..workload }));
         })
         .await
     }
@@ -105,7 +105,7 @@ impl Store {
     /// Forgets an ended run.
     pub(crate) async fn remove_workload(&self, cgroup: u64) -> Result<(), RuntimeError> {
         self.run_time(|runtime| {
-            runtime.workloads.remove(&cgroup);
+            Arc::make_mut(&mut runtime.workloads).remove(&cgroup);
         })
         .await
     }
