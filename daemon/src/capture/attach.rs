@@ -152,7 +152,7 @@ impl Attachments {
             return Err(self.forgetful(source));
         }
         if let Some(folder) = self.folder(&held) {
-            self.note(self.watches.add(self.living(folder)));
+            self.note(self.watches.add(self.living(&folder)));
         }
         Ok(held)
     }
@@ -235,14 +235,14 @@ impl Attachments {
         // Many share a folder: each is looked for once.
         let folders: BTreeSet<PathBuf> =
             table.values().filter_map(|held| self.folder(held)).collect();
-        let folders = folders.into_iter().map(|folder| self.living(folder));
+        let folders = folders.iter().map(|folder| self.living(folder));
         self.note(self.watches.set(folders.collect()));
     }
 
     /// `folder`, or what is left above it.
-    fn living(&self, folder: PathBuf) -> PathBuf {
+    fn living(&self, folder: &Path) -> PathBuf {
         let mount = self.mount.as_ref().filter(|mount| folder.starts_with(mount.root()));
-        mount.map_or_else(|| folder.clone(), |mount| cgroup::living_ancestor(mount, &folder))
+        mount.map_or_else(|| folder.to_owned(), |mount| cgroup::living_ancestor(mount, folder))
     }
 
     fn note(&self, watched: io::Result<()>) {

@@ -53,6 +53,7 @@ impl Nap {
 
 impl Due {
     /// The worker has nothing to do.
+    #[expect(clippy::disallowed_methods, reason = "nothing else of the runtime could run")]
     pub(super) fn take(&self) {
         if self.0.swap(false, Relaxed) {
             thread::sleep(LENGTH);

@@ -47,8 +47,11 @@ impl Watches {
             folders.contains(folder) || self.inotify.rm_watch(*watch).is_err_and(|_gone| false)
         });
         drop(set);
-        let outcomes = folders.into_iter().map(|folder| self.add(folder));
-        outcomes.fold(Ok(()), |all, one| all.and(one))
+        let mut outcome = Ok(());
+        for folder in folders {
+            outcome = outcome.and(self.add(folder));
+        }
+        outcome
     }
 
     /// Returns once anything happened since the last call.

@@ -231,9 +231,7 @@ impl Batch {
         let Some(headers) = self.headers.get_mut(..messages) else { return Ok(0) };
         let (fd, count) = (socket.as_raw_fd(), headers.len() as libc::c_uint);
         // SAFETY: as in `receive`.
-        let sent = unsafe {
-            libc::sendmmsg(fd, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
-        };
+        let sent = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
         let sent = usize::try_from(sent).map_err(|_negative| io::Error::last_os_error())?;
         Ok(headers.iter().take(sent).map(|header| header.msg_hdr.msg_iovlen).sum())
     }
@@ -334,7 +332,7 @@ mod tests {
         let set = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, value, size) };
         assert_eq!(set, 0);
         let mut batch = Batch::new();
-        (0..4_u8).for_each(|number| drop(from.send(&[number; 9]).unwrap()));
+        (0..4_u8).for_each(|number| assert_eq!(from.send(&[number; 9]).unwrap(), 9));
         through.connect(from.local_addr().unwrap()).unwrap();
         assert_eq!(batch.receive_answers(through.as_fd(), 0..SLOTS).unwrap(), 4);
         through.connect(to.local_addr().unwrap()).unwrap();

@@ -107,10 +107,11 @@ fn a_burst_of_many_lengths_arrives_as_it_was_sent() {
     let stand = start(&[a]);
     let client = client(&stand);
     let lengths = [40, 40, 40, 7, 40, 40, 0, 0, 3, 2_000, 2_000, 1_452, 1_452, 1_453, 1, 1, 2];
-    let burst: Vec<_> =
-        (0..).zip(lengths).map(|(number, length)| vec![number; length]).collect();
+    let burst: Vec<_> = (0..).zip(lengths).map(|(number, length)| vec![number; length]).collect();
     for _ in 0..20 {
-        burst.iter().for_each(|datagram| assert_eq!(client.send(datagram).unwrap(), datagram.len()));
+        burst
+            .iter()
+            .for_each(|datagram| assert_eq!(client.send(datagram).unwrap(), datagram.len()));
         for datagram in &burst {
             let mut buffer = [0; 4_096];
             let length = client.recv(&mut buffer).unwrap();

@@ -97,7 +97,8 @@ impl Store {
     ) -> Result<(), RuntimeError> {
         self.run_time(|runtime| {
             let id = runtime.names.id(&workload.label);
-            Arc::make_mut(&mut runtime.workloads).insert(cgroup, Arc::new(Workload { id, ..workload }));
+            Arc::make_mut(&mut runtime.workloads)
+                .insert(cgroup, Arc::new(Workload { id, ..workload }));
         })
         .await
     }
