@@ -63,7 +63,7 @@ pub fn cleanup(config: &Config) -> Result<(), StartError> {
         .map_err(|error| StartError::caused(codes::INTERNAL, &error))?;
     let runtime = control_runtime()?;
     let _claim = runtime.block_on(start::claim(config))?;
-    match runtime.block_on(capture::clean_up(&config.capture)) {
+    match runtime.block_on(capture::clean_up(&config.capture, &config.state_dir)) {
         Ok(removed) if removed.is_empty() => info!("nothing was left"),
         Ok(removed) => removed.iter().for_each(|what| info!(what, "removed")),
         Err(left) => {

@@ -2,16 +2,19 @@
 //! wanted to go and who is calling.
 //!
 //! The only module that changes the host: every step is planned, installed as a whole or rolled
-//! back, and undone by [`Capture::remove`]. Two backends, one behaviour: `ebpf` rewrites at
-//! `connect()`, `nft` redirects packets. Nothing of either outlives the daemon but routes that
-//! lead nowhere and a table that refuses virtual addresses at once.
+//! back, and undone by [`Capture::remove`]. Several backends, one behaviour: `ebpf` rewrites at
+//! `connect()`, `nft` and `iptables` redirect packets, in each network namespace ([`Front`]). A
+//! killed daemon leaves nothing but routes that lead nowhere and what refuses virtual addresses
+//! at once.
 
 mod addresses;
+mod ask;
 mod attach;
 mod backend;
 mod callers;
 mod cgroup;
 mod claim;
+mod cleanup;
 mod connections;
 mod container;
 pub(crate) mod datagram;
@@ -21,9 +24,11 @@ pub(crate) mod dns;
 mod ebpf;
 pub(crate) mod egress;
 mod follow;
+mod front;
 pub(crate) mod gate;
 mod guard;
 mod host;
+mod inhabitants;
 mod iptables;
 mod lease;
 mod netns;
@@ -42,38 +47,43 @@ mod status;
 mod verdict;
 mod watchdog;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::config;
 use crate::model::Place;
 use crate::state::{Reader, Snapshot};
 use crate::telemetry::Events;
 pub(crate) use addresses::{AddressNews, own_addresses};
+use ask::Ask;
+pub(crate) use ask::Asks;
 pub(crate) use attach::is_running;
 pub(crate) use attach::{AttachError, Attachment, Attachments, FindError, Held, Table, Turn};
 use backend::Backend;
 pub(crate) use claim::Claim;
+pub(crate) use cleanup::clean_up;
 pub(crate) use connections::open_connections;
 pub(crate) use disguise::{Disguise, Worn};
-use follow::{Ask, Follower};
-pub(crate) use gate::{Blueprint, GateId, Home, Keeper, Namespaces, Role, Settle, Tag};
+use follow::Follower;
+use front::Front;
+pub(crate) use gate::{Blueprint, GateId, Home, Keeper, Namespaces, Refused, Role, Settle, Tag};
 pub(crate) use iptables::watch as watch_rules;
+use netns::Site;
+pub(crate) use netns::foreign;
 pub(crate) use origin::{Origin, Origins};
 pub(crate) use plan::Detour;
-use plan::Targets;
 pub(crate) use preview::{Preview, preview};
 pub(crate) use process::started_at;
 pub(crate) use raw::{HEADER, Raw, reachable, write_header};
 use ready::Ready;
 pub(crate) use rootless::Rootless;
-use routes::{Entry, Tables};
 pub(crate) use runs::{EndedRun, Run, RunError, Runs, Wanted};
 pub(crate) use status::{Counters, InForce, Status};
 pub(crate) use verdict::Verdict;
@@ -102,6 +112,8 @@ pub(crate) struct Prepared {
     backend: Backend,
     origins: Origins,
     notes: Vec<String>,
+    asks: Asks,
+    asked: mpsc::Receiver<Ask>,
 }
 
 impl Prepared {
@@ -115,12 +127,13 @@ impl Prepared {
             notes.push(BOTH_KINDS.to_owned());
         }
         let origins = backend.origins();
-        Ok(Self { config: config.clone(), backend, origins, notes })
+        let (asks, asked) = Asks::new();
+        Ok(Self { config: config.clone(), backend, origins, notes, asks, asked })
     }
 
-    /// Whether processes in other network namespaces than meshd's own can be captured.
-    pub(crate) fn reaches_namespaces(&self) -> bool {
-        matches!(self.backend, Backend::Ebpf(_))
+    /// To be asked for capture in other network namespaces; answers once it is installed.
+    pub(crate) fn asks(&self) -> Asks {
+        self.asks.clone()
     }
 
     /// For workers and DNS, which start before anything is captured.
@@ -143,175 +156,63 @@ impl Prepared {
 
     /// Installs everything for the newest snapshot or nothing, and starts following `reader`.
     ///
-    /// What an earlier daemon left is cleared away first. Must run on the main thread: the owner
-    /// of the nft table ends with the thread that started it.
+    /// What an earlier daemon left is cleared away first.
     ///
     /// # Errors
     /// [`CaptureError`]; what had been installed is removed again.
     pub(crate) async fn install(
-        mut self,
+        self,
         mut reader: Reader,
         events: Events,
     ) -> Result<Capture, CaptureError> {
-        if self.backend.is_guest() {
-            return Ok(self.follow(reader, events, Installed::default()));
-        }
-        let tables = Tables::open().map_err(|source| failed("reach the routing tables", source))?;
-        let detour = self.backend.detour(&self.config);
-        let targets = plan::targets(&reader.peek(), &self.config, detour);
-        match self.set_up(&tables, &targets).await {
-            Ok((programs, entries)) => {
-                let tables = Some(Arc::new(tables));
-                let installed = Installed { tables, programs, entries, targets };
-                Ok(self.follow(reader, events, installed))
-            }
-            Err(error) => {
-                for problem in
-                    self.backend.remove().await.into_iter().chain(take_down(&tables).await)
-                {
-                    warn!(problem, "not rolled back");
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Routes, then the guard, then what captures: nothing is captured that cannot arrive.
-    async fn set_up(
-        &mut self,
-        tables: &Tables,
-        targets: &Targets,
-    ) -> Result<(u32, Vec<Entry>), CaptureError> {
-        let (leftovers, problems) = tables.remove_all().await;
-        if !leftovers.is_empty() {
-            info!(?leftovers, "removed what an earlier meshd left");
-        }
-        if let Some(problem) = problems.into_iter().next() {
-            return Err(failed("remove what is left", io::Error::other(problem)));
-        }
-        let guarded = self.guard_vips().await?;
-        let entries = self.plan(guarded);
-        for entry in &entries {
-            tables.add(entry).await.map_err(|source| failed(&format!("add {entry}"), source))?;
-        }
-        let runs = cgroup::Mount::find().map(|mount| mount.path(&self.config.cgroup));
-        let runs = runs.map_err(|source| failed("find the cgroup2 mount", source))?;
-        std::fs::create_dir_all(&runs)
-            .map_err(|source| failed("make the cgroup of runs", source))?;
-        let attached = self.backend.attach(targets).await;
-        let programs = attached.map_err(|source| failed("attach", source))?;
-        Ok((programs, entries))
-    }
-
-    /// What refuses virtual addresses that nobody captures.
-    fn guard(&self) -> VipGuard {
-        match self.backend {
-            Backend::Iptables(_) => VipGuard::Chains,
-            Backend::Nft(_) if host::program("nft").is_some() => VipGuard::Table,
-            Backend::Ebpf(_) | Backend::Nft(_) | Backend::Netns(_) | Backend::None => {
-                VipGuard::Routes
-            }
-        }
-    }
-
-    /// Loads the table that refuses what is not captured, where the backend needs one. Whatever of
-    /// other backends an earlier daemon left goes. `true`: rules refuse, not routes.
-    async fn guard_vips(&mut self) -> Result<bool, CaptureError> {
-        let left = |source| failed("remove the rules that are left", source);
-        let guard = self.guard();
-        // Its own the backend replaces without a gap.
-        if !matches!(self.backend, Backend::Nft(_)) {
-            nft::clear().await.map_err(left)?;
-            guard::remove().await.map_err(left)?;
-        }
-        if !matches!(self.backend, Backend::Iptables(_)) {
-            iptables::clear().await.map_err(left)?;
-        }
-        if !self.backend.guards_itself() {
-            pins::remove(&self.config.cgroup)
-                .map_err(|source| failed("remove the BPF programs of an earlier meshd", source))?;
-        }
-        if guard == VipGuard::Table {
-            guard::install(&self.config)
-                .await
-                .map_err(|source| failed("load the table meshd_vip", source))?;
-        }
-        Ok(guard != VipGuard::Routes)
-    }
-
-    /// Every route and rule this backend needs.
-    fn plan(&self, guarded: bool) -> Vec<Entry> {
-        let (source4, source6) = host::main_addresses(&own_addresses());
-        let mut entries = routes::virtual_addresses(&self.config, guarded, (source4, source6));
-        entries.extend(self.backend.routes());
-        let without_ipv6 = !host::has_ipv6();
-        entries.retain(|entry| !(without_ipv6 && entry.is_ipv6()));
-        entries
-    }
-
-    fn follow(self, reader: Reader, events: Events, installed: Installed) -> Capture {
-        let Installed { tables, programs, entries, targets: captured } = installed;
-        let Self { config: settings, backend, notes, .. } = self;
-        let name = backend.name();
+        let Self { config, backend, origins, notes, asks, asked } = self;
+        let detour = backend.detour(&config);
+        let targets = plan::targets(&reader.peek(), &config, detour);
+        let captures = !backend.is_guest();
+        let (own, programs) = if captures {
+            let runs = cgroup::Mount::find().map(|mount| mount.path(&config.cgroup));
+            let runs = runs.map_err(|source| failed("find the cgroup2 mount", source))?;
+            std::fs::create_dir_all(&runs)
+                .map_err(|source| failed("make the cgroup of runs", source))?;
+            let entries = front::entries(&config, &backend, &Site::OWN)
+                .map_err(|source| failed("find this host's addresses", source))?;
+            Front::install(&config, Site::OWN, backend, entries, &targets).await?
+        } else {
+            (Front::guest(backend), 0)
+        };
+        let name = own.backend.name();
         info!(backend = name, ?notes, "capture is ready");
         let status = Status { backend: name, notes, programs, ..Status::default() };
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
-        let (asks, asked) = mpsc::channel(ASKS);
-        let (shown, shared) = (Arc::clone(&status), tables.clone());
-        let detour = backend.detour(&settings);
         let follower = Follower {
-            config: settings.clone(),
-            backend,
-            status: shown,
-            captured,
+            config: config.clone(),
+            status: Arc::clone(&status),
+            captured: targets,
             ready: Ready::default(),
-            entries,
-            tables: shared,
+            origins,
+            own,
+            elsewhere: BTreeMap::new(),
             events,
         };
         let follower = tokio::spawn(follower.run(reader, asked, stop.clone()));
-        Capture { config: settings, detour, tables, status, asks, stop, follower }
+        Ok(Capture { config, detour, captures, status, asks, stop, follower })
     }
-}
-
-/// Who refuses virtual addresses outside every scope, so that they do not hang.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum VipGuard {
-    /// The table `meshd_vip`.
-    Table,
-    /// Chains of iptables.
-    Chains,
-    /// Unreachable routes; for captured sockets the BPF programs come before them.
-    Routes,
-}
-
-/// What is on the host now.
-#[derive(Debug, Default)]
-struct Installed {
-    /// `None`: nothing.
-    tables: Option<Arc<Tables>>,
-    programs: u32,
-    entries: Vec<Entry>,
-    targets: Targets,
 }
 
 const BOTH_KINDS: &str =
     "tables of legacy iptables and of nft are both in use here: packets pass the rules of both";
-/// `status` calls that may wait for each other.
-const ASKS: usize = 16;
 
 /// Capture in force, following the snapshots.
 #[derive(Debug)]
 pub(crate) struct Capture {
     config: config::Capture,
     detour: Detour,
-    /// `None`: nothing was installed.
-    tables: Option<Arc<Tables>>,
+    captures: bool,
     status: Arc<Mutex<Status>>,
-    asks: mpsc::Sender<Ask>,
+    asks: Asks,
     stop: CancellationToken,
-    follower: JoinHandle<Backend>,
+    follower: JoinHandle<Follower>,
 }
 
 impl Capture {
@@ -330,7 +231,7 @@ impl Capture {
 
     /// Anything of the host's is taken.
     pub(crate) fn captures(&self) -> bool {
-        self.tables.is_some()
+        self.captures
     }
 
     /// What a bypass can do here.
@@ -339,79 +240,33 @@ impl Capture {
     }
 
     pub(crate) async fn status(&self) -> Status {
-        let (answer, counters) = oneshot::channel();
-        // A follower that ended answers nothing, and its problem is in the status.
-        let asked = self.asks.send(Ask::Counters(answer)).await.is_ok();
-        let counters = if asked { counters.await.unwrap_or_default() } else { Counters::default() };
+        let counters = self.asks.counters().await;
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Status { counters, ..status }
     }
 
     /// What is in the kernel right now.
     pub(crate) async fn in_force(&self) -> InForce {
-        let (answer, in_force) = oneshot::channel();
-        // A follower that ended has nothing to tell.
-        self.asks.send(Ask::InForce(answer)).await.ok();
-        in_force.await.unwrap_or_default()
+        self.asks.in_force().await
     }
 
     /// Takes everything off the host again; names what could not be removed.
     pub(crate) async fn remove(self) -> Vec<String> {
         let Counters { connections, questions, refused, .. } = self.status().await.counters;
         self.stop.cancel();
-        let mut problems = match self.follower.await {
-            Ok(backend) => backend.remove().await,
-            Err(error) => vec![format!("capture ended early: {error}")],
-        };
-        if let Some(tables) = &self.tables {
-            problems.extend(take_down(tables).await);
-            info!(connections, questions, refused, "capture removed");
-        }
-        problems
-    }
-}
-
-/// Removes routes, rules and the guard; names what could not be removed.
-async fn take_down(tables: &Tables) -> Vec<String> {
-    let (_removed, mut problems) = tables.remove_all().await;
-    if let Err(error) = guard::remove().await {
-        problems.push(format!("table {}: {error}", guard::TABLE));
-    }
-    problems
-}
-
-/// Removes what a daemon with this configuration left behind, run scopes included.
-///
-/// Returns what was removed, in words; `Err` lists what could not be.
-pub(crate) async fn clean_up(config: &config::Capture) -> Result<Vec<String>, Vec<String>> {
-    let tables = Tables::open().map_err(|error| vec![format!("routing tables: {error}")])?;
-    let (mut removed, mut problems) = tables.remove_all().await;
-    let rules = [
-        ("table meshd", nft::clear().await),
-        ("table meshd_vip", guard::remove().await),
-        ("chains MESHD_*", iptables::clear().await),
-    ];
-    for (what, cleared) in rules {
-        match cleared {
-            Ok(true) => removed.push(what.to_owned()),
-            Ok(false) => {}
-            Err(error) => problems.push(format!("{what}: {error}")),
+        match self.follower.await {
+            Ok(follower) => {
+                let problems = follower.remove().await;
+                info!(connections, questions, refused, "capture removed");
+                problems
+            }
+            Err(error) => {
+                let mut problems = vec![format!("capture ended early: {error}")];
+                problems.extend(cleanup::strip_own().await);
+                problems
+            }
         }
     }
-    match pins::remove(&config.cgroup) {
-        Ok(true) => removed.push("BPF programs".to_owned()),
-        Ok(false) => {}
-        Err(error) => problems.push(format!("pins of BPF programs: {error}")),
-    }
-    match Runs::open(config) {
-        Ok((runs, _ended)) => {
-            removed.extend(runs.list().into_iter().map(|run| format!("cgroup {}", run.cgroup)));
-            problems.extend(runs.dissolve());
-        }
-        Err(RunError::NoCgroups(_)) => {}
-        Err(error) => problems.push(error.to_string()),
-    }
-    if problems.is_empty() { Ok(removed) } else { Err(problems) }
 }
 
 fn failed(step: &str, source: io::Error) -> CaptureError {

@@ -154,7 +154,10 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 	route->verdict = screen(ctx, call, settings, scope, wanted);
 	if (route->verdict != TO_PROXY || !scope)
 		return;
-	struct mesh_destination *found = map_lookup(&DESTINATIONS, wanted);
+	/* The loopback of another namespace is its own: nobody there is an endpoint of ours. */
+	struct mesh_destination *found = 0;
+	if (!elsewhere || !is_loopback(wanted))
+		found = map_lookup(&DESTINATIONS, wanted);
 	route->verdict = decide(settings, scope, wanted, found);
 	if (route->verdict == PASS || route->verdict == REFUSE)
 		return;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::datagram::{Heard, Talk};
 use crate::load::{Plan, Report};
@@ -62,6 +62,25 @@ impl Probe {
             Answer::Failed(why) => Some(why),
             _ => None,
         }
+    }
+
+    /// Whether a new connection is served, and quickly.
+    pub fn is_served(&mut self, address: &str) -> bool {
+        let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let parts = vec![request.as_str().into()];
+        match self.ask(&Ask::Exchange { address: address.to_owned(), parts, idle_ms: 250 }) {
+            Answer::Exchanged(got) => got.text().starts_with("HTTP/1.1 200"),
+            _ => false,
+        }
+    }
+
+    /// Refused, and at once: a name nobody carries must not hang.
+    #[track_caller]
+    pub fn is_refused_at_once(&mut self, address: &str) {
+        let start = Instant::now();
+        let why = self.refused(address).unwrap_or_else(|| panic!("{address} is not refused"));
+        assert!(why.contains("ConnectionRefused"), "{address}: {why}");
+        assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     }
 
     /// `GET http://host/path` on a connection of its own: the whole answer as text.

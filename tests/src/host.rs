@@ -29,7 +29,14 @@ pub fn leftovers(netns: &Netns, cgroup: &str) -> Vec<String> {
     if cgroup2().join(cgroup).exists() {
         left.push(format!("cgroup {cgroup}"));
     }
-    left.extend(rules(netns));
+    left.extend(capture_in(netns));
+    left.extend(pins(Path::new("/sys/fs/bpf"), cgroup));
+    left
+}
+
+/// Rules, chains, routing rules and routes of ours in the namespace.
+pub fn capture_in(netns: &Netns) -> Vec<String> {
+    let mut left = rules(netns);
     for rule in ["rule", "-6 rule"] {
         let mut ip = netns.command("ip");
         let shown = ip.args(rule.split(' ')).output().expect("ip");
@@ -39,8 +46,24 @@ pub fn leftovers(netns: &Netns, cgroup: &str) -> Vec<String> {
             .filter(|line| !["local", "main", "default"].iter().any(|table| line.contains(table)));
         left.extend(foreign.map(|line| format!("ip {rule}: {line}")));
     }
-    left.extend(pins(Path::new("/sys/fs/bpf"), cgroup));
+    for family in ["-4", "-6"] {
+        let mut ip = netns.command("ip");
+        let shown = ip.args([family, "route", "show", "table", "all", "proto", "77"]).output();
+        let shown = shown.expect("ip").stdout;
+        left.extend(String::from_utf8_lossy(&shown).lines().map(|line| format!("ip route {line}")));
+    }
     left
+}
+
+/// Processes in the network namespace with this inode.
+pub fn processes_in(namespace: u64) -> Vec<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let entries = fs::read_dir("/proc").expect("proc is mounted").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_in = |pid: &u32| {
+        fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|found| found.ino() == namespace)
+    };
+    pids.filter(is_in).collect()
 }
 
 /// Rules and chains of nft and of both variants of iptables. Tables of iptables that hold no rule

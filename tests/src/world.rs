@@ -9,7 +9,7 @@ use crate::netns::Netns;
 use crate::node::Node;
 use crate::wait::until;
 
-/// A network namespace behind a cable. The node's default route leads to it.
+/// A network namespace behind a cable. The default route at the near end leads to it.
 ///
 /// Made before the daemon starts, it is the network the daemon finds.
 pub struct World {
@@ -17,15 +17,19 @@ pub struct World {
 }
 
 impl World {
-    /// The node's own addresses on the cable.
+    /// The near end's own addresses on the cable.
     pub const NODE: [&str; 2] = ["10.77.0.1", "fd77::1"];
     /// Addresses of the world, each in both families: `10.88.0.10` and `fd88::10`, and so on.
     pub const HOSTS: [[&str; 2]; 3] =
         [["10.88.0.10", "fd88::10"], ["10.88.0.11", "fd88::11"], ["10.88.0.12", "fd88::12"]];
 
     pub fn beside(node: &Node) -> Self {
+        Self::behind(&node.netns)
+    }
+
+    pub fn behind(near: &Netns) -> Self {
         let netns = Netns::new("w1");
-        let (near, far) = (&node.netns, &netns);
+        let far = &netns;
         for side in [near, far] {
             // Else every address of a new cable is tentative for a second.
             let words = [

@@ -1,33 +1,12 @@
 //! The daemon dies or hangs: the workload goes on, or is refused, as the settings say.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mesh_tests::backends::{backends, each_beside_a_world};
-use mesh_tests::probe::{Answer, Ask};
 use mesh_tests::wait::eventually;
 use mesh_tests::{Backend, Node, Probe, needs_root};
 use nix::sys::signal::Signal;
-
-/// Whether a new connection is served, and quickly.
-fn served(client: &mut Probe, address: &str) -> bool {
-    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    let parts = vec![request.as_str().into()];
-    let asked = Ask::Exchange { address: address.to_owned(), parts, idle_ms: 250 };
-    match client.ask(&asked) {
-        Answer::Exchanged(got) => got.text().starts_with("HTTP/1.1 200"),
-        _ => false,
-    }
-}
-
-/// Refused, and at once: a name nobody carries must not hang.
-#[track_caller]
-fn refused_at_once(client: &mut Probe, address: &str) {
-    let start = Instant::now();
-    let why = client.refused(address).unwrap_or_else(|| panic!("{address} is not refused"));
-    assert!(why.contains("ConnectionRefused"), "{address}: {why}");
-    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
-}
 
 /// The service's virtual address, port 80.
 fn virtual_address(client: &mut Probe) -> String {
@@ -40,7 +19,7 @@ fn captured_again(node: &Node, client: &mut Probe, address: &str) {
     eventually("captured again", Duration::from_secs(5), || {
         let carried = || node.metric("mesh_requests_total", &["service=\"web\"", "source=\"cli\""]);
         let before = carried();
-        let served = served(client, address);
+        let served = client.is_served(address);
         if served && carried() > before { Ok(()) } else { Err(format!("served: {served}")) }
     });
 }
@@ -63,12 +42,12 @@ fn closed_keeps_refusing_what_would_have_been_captured() {
         node.ok(&["register", "web", "--port", "http:8080"]);
         let mut cli = node.run_as("cli");
         let address = virtual_address(&mut cli);
-        assert!(served(&mut cli, &address));
+        assert!(cli.is_served(&address));
         node.kill();
-        refused_at_once(&mut cli, "127.0.0.1:8080");
-        refused_at_once(&mut cli, &address);
-        assert!(served(&mut cli, "10.88.0.10:80"), "this was never captured");
-        assert!(served(&mut node.outsider(), "127.0.0.1:8080"), "nor was this one");
+        cli.is_refused_at_once("127.0.0.1:8080");
+        cli.is_refused_at_once(&address);
+        assert!(cli.is_served("10.88.0.10:80"), "this was never captured");
+        assert!(node.outsider().is_served("127.0.0.1:8080"), "nor was this one");
         node.boot();
         captured_again(node, &mut cli, &address);
     });
@@ -87,16 +66,16 @@ fn name_is_refused_at_once_while_no_daemon_carries_it() {
         let address = virtual_address(&mut cli);
         node.signal(Signal::SIGSTOP);
         eventually("its lease runs out", Duration::from_secs(2), || {
-            if served(&mut cli, "127.0.0.1:8080") { Ok(()) } else { Err("an endpoint's address") }
+            if cli.is_served("127.0.0.1:8080") { Ok(()) } else { Err("an endpoint's address") }
         });
-        refused_at_once(&mut cli, &address);
+        cli.is_refused_at_once(&address);
         node.signal(Signal::SIGCONT);
         captured_again(&node, &mut cli, &address);
         node.kill();
         eventually("rules let go", Duration::from_secs(1), || {
-            if served(&mut cli, "127.0.0.1:8080") { Ok(()) } else { Err("an endpoint's address") }
+            if cli.is_served("127.0.0.1:8080") { Ok(()) } else { Err("an endpoint's address") }
         });
-        refused_at_once(&mut cli, &address);
+        cli.is_refused_at_once(&address);
         node.boot();
         captured_again(&node, &mut cli, &address);
     }

@@ -265,7 +265,7 @@ impl Parts {
         let Entrances { workers, dns, api } = entrances;
         let doors = (workers.clone(), dns.clone());
         let store = Arc::clone(&self.store);
-        let doorman = Doorman::new(config, doors, store, prepared.reaches_namespaces());
+        let doorman = Doorman::new(config, doors, store, prepared.asks());
         let keeper = self.namespaces(doorman);
         let whereabouts = self.attachments(config, runs.clone(), keeper)?;
         self.bound_endpoints(runs, Arc::clone(&whereabouts.attachments));

@@ -3,13 +3,15 @@
 use std::io;
 use std::net::IpAddr;
 
+use super::callers::Callers;
 use super::ebpf::Ebpf;
 use super::iptables::Iptables;
+use super::netns::Site;
 use super::nft::Nft;
 use super::plan::{Change, Detour, Targets};
 use super::ready::Leads;
 use super::routes::{Entry, Family, Prefix};
-use super::{CaptureError, Counters, Origins};
+use super::{CaptureError, Counters, Origins, host};
 use crate::config::{self, BackendChoice, IptablesVariant};
 
 #[derive(Debug)]
@@ -97,6 +99,29 @@ impl Backend {
         }
     }
 
+    /// What is in force in another network namespace when this is in meshd's own; nothing is yet.
+    pub(super) fn elsewhere(&self, site: &Site) -> io::Result<Self> {
+        match self {
+            // Its programs are wherever a process is.
+            Self::Ebpf(_) => Ok(Self::None),
+            Self::Nft(nft) => Ok(Self::Nft(Box::new(nft.elsewhere(site)?))),
+            Self::Iptables(iptables) => Ok(Self::Iptables(Box::new(iptables.elsewhere(site)?))),
+            Self::Netns(_) | Self::None => {
+                let why = format!("capture by {} reaches no other namespace", self.name());
+                Err(io::Error::other(why))
+            }
+        }
+    }
+
+    /// Who knows the callers of what its rules redirect.
+    pub(super) fn callers(&self) -> Option<&Callers> {
+        match self {
+            Self::Nft(nft) => Some(nft.callers()),
+            Self::Iptables(iptables) => Some(iptables.callers()),
+            Self::Ebpf(_) | Self::Netns(_) | Self::None => None,
+        }
+    }
+
     pub(super) fn origins(&self) -> Origins {
         match self {
             Self::Ebpf(ebpf) => ebpf.origins(),
@@ -118,6 +143,15 @@ impl Backend {
             Self::Nft(nft) => nft.routes(),
             Self::Iptables(iptables) => iptables.routes(),
             Self::Netns(_) | Self::None => Vec::new(),
+        }
+    }
+
+    /// What refuses virtual addresses that nobody captures.
+    pub(super) fn vip_guard(&self) -> VipGuard {
+        match self {
+            Self::Iptables(_) => VipGuard::Chains,
+            Self::Nft(_) if host::program("nft").is_some() => VipGuard::Table,
+            Self::Ebpf(_) | Self::Nft(_) | Self::Netns(_) | Self::None => VipGuard::Routes,
         }
     }
 
@@ -265,4 +299,15 @@ impl Backend {
             Self::Netns(_) | Self::None => Vec::new(),
         }
     }
+}
+
+/// Who refuses virtual addresses outside every scope, so that they do not hang.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VipGuard {
+    /// The table `meshd_vip`.
+    Table,
+    /// Chains of iptables.
+    Chains,
+    /// Unreachable routes; for captured sockets the BPF programs come before them.
+    Routes,
 }

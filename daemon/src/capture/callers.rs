@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use super::cgroup::{self, Mount};
 use super::diag::{self, Owner, Protocol};
+use super::inhabitants::Inhabitants;
+use super::netns::Site;
 use super::origin::{Origin, OriginError};
 use super::plan::ScopeRule;
 use super::process;
@@ -27,6 +29,8 @@ pub(crate) struct Callers {
     mount: Mount,
     /// Of the namespace the callers are in.
     pub(super) cookie: u64,
+    /// `None`: they are in meshd's own.
+    inhabitants: Option<Arc<Inhabitants>>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -39,8 +43,18 @@ struct Known {
 }
 
 impl Callers {
-    pub(super) fn new(mount: Mount, cookie: u64) -> Self {
-        Self { mount, cookie, known: Arc::default() }
+    pub(super) fn new(mount: Mount, site: &Site) -> io::Result<Self> {
+        let inhabitants = if site.is_own() {
+            None
+        } else {
+            Some(Arc::new(Inhabitants::new(site.inside(diag::open)?)?))
+        };
+        Ok(Self { mount, cookie: site.cookie()?, inhabitants, known: Arc::default() })
+    }
+
+    /// Those in another namespace.
+    pub(super) fn elsewhere(&self, site: &Site) -> io::Result<Self> {
+        Self::new(self.mount.clone(), site)
     }
 
     /// Must be told before the scopes are captured.
@@ -84,14 +98,19 @@ impl Callers {
             process: [0; 16],
             connecting: Duration::ZERO,
         };
-        let owner = match diag::owner(protocol, client, destination) {
+        let owner = match &self.inhabitants {
+            Some(inhabitants) => inhabitants.owner(protocol, client, destination),
+            None => diag::owner(protocol, client, destination),
+        };
+        let owner = match owner {
             Ok(owner) => owner,
             // Sent and closed already: captured all the same, but nobody to name.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(anonymous),
             Err(error) => return Err(OriginError::Unknown(error)),
         };
         let (path, workload) = self.caller(&owner);
-        let pid = path.and_then(|path| pid(&path, &owner)).unwrap_or(0);
+        let of_namespace = || self.inhabitants.as_ref()?.pid(&owner);
+        let pid = path.and_then(|path| pid(&path, &owner)).or_else(of_namespace).unwrap_or(0);
         Ok(Origin { workload, pid, uid: owner.uid, process: process::comm(pid), ..anonymous })
     }
 

@@ -1,46 +1,49 @@
 //! Keeps what is captured equal to the newest snapshot.
 
-use std::io;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use futures_util::future::select_all;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::ask::Ask;
 use super::backend::Backend;
+use super::front::{self, Front};
+use super::netns::{Netns, Site};
 use super::plan::{self, Detour, Targets};
 use super::ready::Ready;
-use super::routes::{Entry, Tables};
-use super::watchdog::{Culprit, News, Watchdog};
-use super::{AddressNews, Counters, InForce, Status, guard, host, own_addresses};
+use super::watchdog::News;
+use super::{
+    AddressNews, CaptureError, Counters, GateId, InForce, Origins, Status, failed, host,
+    own_addresses,
+};
 use crate::config;
 use crate::state::{Reader, Snapshot};
 use crate::telemetry::{Events, Severity};
 
 const WARNING: Severity = Severity::Warning;
-
-/// What can be asked of the follower, which has the backend.
-#[derive(Debug)]
-pub(super) enum Ask {
-    Counters(oneshot::Sender<Counters>),
-    InForce(oneshot::Sender<InForce>),
-}
+/// What problems are about.
+const DESTINATIONS: &str = "destinations";
+const RULES: &str = "rules";
 
 #[derive(Debug)]
 pub(super) struct Follower {
     pub(super) config: config::Capture,
-    pub(super) backend: Backend,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) captured: Targets,
     pub(super) ready: Ready,
-    /// Every route of ours; empty where nothing was installed.
-    pub(super) entries: Vec<Entry>,
-    pub(super) tables: Option<Arc<Tables>>,
+    pub(super) origins: Origins,
+    /// meshd's own network namespace.
+    pub(super) own: Front,
+    /// Others, in which meshd listens.
+    pub(super) elsewhere: BTreeMap<GateId, Front>,
     pub(super) events: Events,
 }
 
 impl Follower {
-    /// Runs until `stop`, then hands the backend back, still capturing.
+    /// Runs until `stop`, then returns, still capturing.
     ///
     /// A snapshot is acknowledged once its destinations are captured. When that fails it is
     /// acknowledged too, with a problem in the status: a command must not wait for ever.
@@ -49,14 +52,12 @@ impl Follower {
         mut reader: Reader,
         mut asked: mpsc::Receiver<Ask>,
         stop: CancellationToken,
-    ) -> Backend {
+    ) -> Self {
         let addresses = AddressNews::subscribe();
         if let Err(error) = &addresses {
             warn!(%error, "changed addresses of this host are noticed at the next start");
         }
         let mut applied = None;
-        let guards_host = !self.backend.is_guest();
-        let mut watchdog = if guards_host { Watchdog::open() } else { Watchdog::idle() };
         loop {
             let snapshot = reader.peek();
             if applied.replace(snapshot.revision) != Some(snapshot.revision) {
@@ -65,34 +66,106 @@ impl Follower {
             self.lead(&snapshot);
             reader.acknowledge(snapshot.revision);
             tokio::select! {
-                () = stop.cancelled() => return self.backend,
+                () = stop.cancelled() => return self,
                 () = reader.changed() => {}
                 // Also the time to look at endpoints' health again.
-                news = watchdog.news() => self.mend(news, &mut watchdog).await,
+                (gate, news) = self.news() => self.mend(gate, news).await,
                 () = addresses_changed(addresses.as_ref().ok()) => self.refresh(),
                 Some(ask) = asked.recv() => self.answer(ask).await,
             }
         }
     }
 
+    /// Takes everything away, everywhere; names what could not be removed.
+    pub(super) async fn remove(self) -> Vec<String> {
+        let mut problems = self.own.remove().await;
+        for front in self.elsewhere.into_values() {
+            problems.extend(front.remove().await);
+        }
+        problems
+    }
+
+    fn fronts(&mut self) -> impl Iterator<Item = (GateId, &mut Front)> {
+        let elsewhere = self.elsewhere.iter_mut().map(|(gate, front)| (*gate, front));
+        std::iter::once((GateId::OWN, &mut self.own)).chain(elsewhere)
+    }
+
+    async fn news(&mut self) -> (GateId, News) {
+        let news = self.fronts().map(|(gate, front)| {
+            let news = async move { (gate, front.news().await) };
+            Box::pin(news)
+        });
+        select_all(news).await.0
+    }
+
     /// Who asked may have gone; the next one asks again.
     async fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Counters(answer) => {
-                answer.send(self.backend.counters().await).ok();
+                answer.send(self.counters().await).ok();
             }
             Ask::InForce(answer) => {
-                let (programs, mut rules) = (self.backend.attached(), String::new());
-                match self.backend.listing().await {
-                    Ok(listing) => rules.push_str(&listing),
-                    Err(error) => rules.push_str(&format!("# cannot be listed: {error}\n")),
+                let programs = self.own.backend.attached();
+                let counters = self.counters().await;
+                let mut rules = String::new();
+                for (_, front) in self.fronts() {
+                    rules.push_str(&front.listing().await);
                 }
-                rules.push_str(&guard::listing().await);
-                rules.extend(self.entries.iter().map(|entry| format!("ip {entry}\n")));
-                let counters = self.backend.counters().await;
                 answer.send(InForce { rules, programs, counters }).ok();
             }
+            Ask::Open(gate, netns, answer) => {
+                answer.send(self.open(gate, netns).await).ok();
+            }
+            Ask::Close(gate, answer) => {
+                self.close(gate).await;
+                answer.send(()).ok();
+            }
         }
+    }
+
+    async fn counters(&mut self) -> Counters {
+        let mut counters = Counters::default();
+        for (_, front) in self.fronts() {
+            counters += front.counters().await;
+        }
+        counters
+    }
+
+    async fn open(&mut self, gate: GateId, netns: Arc<Netns>) -> Result<(), CaptureError> {
+        if matches!(self.own.backend, Backend::None) {
+            return Ok(()); // told to capture nothing, there as here
+        }
+        let site = Site::elsewhere(netns);
+        let inside = |source| failed("look into the namespace", source);
+        let backend = self.own.backend.elsewhere(&site).map_err(inside)?;
+        let entries = front::entries(&self.config, &self.own.backend, &site).map_err(inside)?;
+        // Known before the first connection comes.
+        if let Some(callers) = backend.callers() {
+            self.origins.open_by_rules(gate, callers);
+        }
+        let targets = self.captured.elsewhere();
+        let installed = Front::install(&self.config, site, backend, entries, &targets).await;
+        match installed {
+            Ok((front, _programs)) => {
+                self.elsewhere.insert(gate, front);
+                Ok(())
+            }
+            Err(error) => {
+                self.origins.close(gate);
+                Err(error)
+            }
+        }
+    }
+
+    async fn close(&mut self, gate: GateId) {
+        let Some(front) = self.elsewhere.remove(&gate) else { return };
+        for what in [DESTINATIONS, RULES] {
+            self.report(&front.label(what), Ok(()));
+        }
+        for problem in front.remove().await {
+            warn!(problem, "something is left in another network namespace");
+        }
+        self.origins.close(gate);
     }
 
     async fn apply(&mut self, snapshot: &Snapshot) {
@@ -101,82 +174,70 @@ impl Follower {
             return;
         }
         let change = plan::difference(&self.captured, &targets);
-        let outcome = self.backend.update(&change, &targets).await;
+        let outcome = self.own.backend.update(&change, &targets).await;
+        let inside = targets.elsewhere();
         self.captured = targets;
-        self.report("destinations", outcome);
+        self.report(DESTINATIONS, outcome);
+        let mut outcomes = Vec::new();
+        for front in self.elsewhere.values_mut() {
+            let outcome = front.backend.update(&change, &inside).await;
+            outcomes.push((front.label(DESTINATIONS), outcome));
+        }
+        for (what, outcome) in outcomes {
+            self.report(&what, outcome);
+        }
     }
 
     fn detour(&self) -> Detour {
-        self.backend.detour(&self.config)
+        self.own.backend.detour(&self.config)
     }
 
     /// Where the backend sends calls to virtual addresses that meshd does not carry.
     fn lead(&mut self, snapshot: &Snapshot) {
-        if !self.backend.wants_endpoints() {
+        if !self.own.backend.wants_endpoints() {
             return;
         }
-        if let Some(leads) = self.ready.leads(snapshot, self.detour()) {
-            let outcome = self.backend.lead(leads);
+        let detour = self.detour();
+        if let Some(leads) = self.ready.leads(snapshot, detour) {
+            let outcome = self.own.backend.lead(leads);
             self.report("endpoints", outcome);
         }
     }
 
     /// Applications see the host's addresses as their own.
     fn refresh(&mut self) {
-        let outcome = self.backend.refresh(&own_addresses());
+        let outcome = self.own.backend.refresh(&own_addresses());
         self.report("addresses", outcome);
     }
 
     /// Others may flush and reload the rules of this host as they like: ours come back.
-    async fn mend(&mut self, news: News, watchdog: &mut Watchdog) {
-        if news == News::Glance && self.backend.uses_conntrack() {
+    async fn mend(&mut self, gate: GateId, news: News) {
+        if gate == GateId::OWN && news == News::Glance && self.own.backend.uses_conntrack() {
             self.report("conntrack", host::conntrack_has_room());
         }
-        let culprit = match &news {
-            News::Glance if !self.backend.needs_mending() => return,
-            News::Glance => None,
-            News::Rules(culprits) | News::Routes(culprits) => {
-                let mut others = culprits.iter().filter(|by| !self.backend.is_own(by.pid));
-                let Some(culprit) = others.next() else { return };
-                Some(culprit.clone())
-            }
-        };
-        let mended = match news {
-            News::Glance | News::Rules(_) => self.backend.mend().await,
-            News::Routes(_) => self.mend_routes().await,
-        };
-        match mended {
-            Ok(None) => self.report("rules", Ok(())),
-            Ok(Some(what)) => {
-                let culprit = culprit.unwrap_or_else(Culprit::suspected);
-                let message = format!("{what}: changed {culprit}; loaded again");
-                self.events.emit("capture/restored", self.backend.name(), message, WARNING);
-                self.report("rules", Ok(()));
-            }
-            Err(error) => {
-                self.report("rules", Err(error.to_string()));
-                // A firewall that is still at it takes away what was just loaded.
-                watchdog.again(news);
-            }
+        let backend = self.own.backend.name();
+        let Some((_, front)) = self.fronts().find(|(of, _)| *of == gate) else { return };
+        let Some(culprit) = front.blames(&news) else { return };
+        let mended = front.mend(news).await;
+        let (rules, name) = (front.label(RULES), front.label(backend));
+        if let Ok(Some(what)) = mended {
+            let message = format!("{what}: changed {culprit}; loaded again");
+            self.events.emit("capture/restored", name, message, WARNING);
         }
-    }
-
-    async fn mend_routes(&self) -> io::Result<Option<&'static str>> {
-        let Some(tables) = &self.tables else { return Ok(None) };
-        let any = tables.restore(&self.entries).await?;
-        Ok(any.then_some("routes or routing rules were gone"))
+        self.report(&rules, mended.map(drop).map_err(|error| error.to_string()));
     }
 
     fn report(&self, what: &str, outcome: Result<(), String>) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         let known = status.problems.len();
-        status.problems.retain(|problem| !problem.starts_with(what));
+        let said = format!("{what}: ");
+        status.problems.retain(|problem| !problem.starts_with(&said));
         if let Err(problem) = outcome {
             // Said once, not at every look.
             if status.problems.len() == known {
                 error!(problem, "capture: {what}");
             }
-            status.problems.push(format!("{what}: {problem}"));
+            status.problems.push(said + &problem);
         }
     }
 }

@@ -15,7 +15,7 @@ mod sockets;
 pub(super) use callers::Callers;
 pub(super) use callers::Counts;
 pub(crate) use home::Home;
-pub(crate) use keeper::{Keeper, Namespaces, Settle};
+pub(crate) use keeper::{Keeper, Namespaces, Refused, Settle};
 pub(crate) use namespace::{Blueprint, OpenError, accept_for_others, build};
 pub(crate) use pass::{Delivery, Passage, PassageError, listen};
 pub(crate) use sockets::{Role, Sockets, Tag};

@@ -5,38 +5,39 @@
 
 use std::io;
 
+use super::netns::Site;
 use super::{host, nft};
 use crate::config;
 
 pub(super) const TABLE: &str = "meshd_vip";
 
 /// Replaces the table, whole. `false`: there is no nft here.
-pub(super) async fn install(config: &config::Capture) -> io::Result<bool> {
+pub(super) async fn install(site: &Site, config: &config::Capture) -> io::Result<bool> {
     let Some(program) = host::program("nft") else { return Ok(false) };
-    nft::once::apply(&program, &text(config)).await?;
+    nft::once::apply(site, &program, &text(config)).await?;
     Ok(true)
 }
 
 /// Without nft there is none that could be missing.
-pub(super) async fn is_there() -> bool {
+pub(super) async fn is_there(site: &Site) -> bool {
     let Some(program) = host::program("nft") else { return true };
-    nft::once::apply(&program, &format!("list table inet {TABLE}\n")).await.is_ok()
+    nft::once::apply(site, &program, &format!("list table inet {TABLE}\n")).await.is_ok()
 }
 
 /// The table as the kernel has it; nothing where there is none.
-pub(super) async fn listing() -> String {
+pub(super) async fn listing(site: &Site) -> String {
     let Some(program) = host::program("nft") else { return String::new() };
-    let listed = nft::once::list(&program, &format!("list table inet {TABLE}\n")).await;
+    let listed = nft::once::list(site, &program, &format!("list table inet {TABLE}\n")).await;
     listed.unwrap_or_default()
 }
 
 /// `false`: it was not there.
-pub(super) async fn remove() -> io::Result<bool> {
+pub(super) async fn remove(site: &Site) -> io::Result<bool> {
     let Some(program) = host::program("nft") else { return Ok(false) };
-    if !is_there().await {
+    if !is_there(site).await {
         return Ok(false);
     }
-    nft::once::apply(&program, &format!("delete table inet {TABLE}\n")).await?;
+    nft::once::apply(site, &program, &format!("delete table inet {TABLE}\n")).await?;
     Ok(true)
 }
 

@@ -23,15 +23,17 @@ use tool::{Listing, Tool, Variant};
 
 use super::callers::Callers;
 use super::cgroup::Mount;
+use super::netns::Site;
 use super::nft::marked_routes;
 use super::plan::Targets;
 use super::routes::{Entry, Family};
-use super::{Counters, Origins, host};
+use super::{Counters, Origins};
 use crate::config::{self, FailMode, IptablesVariant};
 
 #[derive(Debug)]
 pub(super) struct Iptables {
     config: config::Capture,
+    site: Site,
     mount: Mount,
     callers: Callers,
     tool: Tool,
@@ -56,19 +58,9 @@ impl Iptables {
     ) -> Result<Self, String> {
         let tool = choose(wanted).await?;
         let mount = Mount::find().map_err(|_none| "no cgroup2 file system is mounted")?;
-        let cookie = host::netns_cookie().map_err(|error| format!("SO_NETNS_COOKIE: {error}"))?;
-        let iptables = Self {
-            config: config.clone(),
-            callers: Callers::new(mount.clone(), cookie),
-            mount,
-            tool,
-            families: Tool::families(),
-            targets: Targets::default(),
-            members: members::trial(),
-            filled: Vec::new(),
-            sizes: None,
-            guard: None,
-        };
+        let callers = Callers::new(mount.clone(), &Site::OWN).map_err(|error| error.to_string())?;
+        let members = members::trial();
+        let iptables = Self { members, ..Self::new(config, mount, callers, tool) };
         for family in &iptables.families {
             let text = iptables.text_of(*family, |chains| vec![0; chains.jumps.len()]);
             let program = iptables.program(*family);
@@ -76,6 +68,32 @@ impl Iptables {
             taken.map_err(|error| format!("{program}: {error}"))?;
         }
         Ok(Self { members: Vec::new(), ..iptables })
+    }
+
+    fn new(config: &config::Capture, mount: Mount, callers: Callers, tool: Tool) -> Self {
+        Self {
+            config: config.clone(),
+            site: tool.site().clone(),
+            mount,
+            callers,
+            families: tool.families(),
+            tool,
+            targets: Targets::default(),
+            members: Vec::new(),
+            filled: Vec::new(),
+            sizes: None,
+            guard: None,
+        }
+    }
+
+    /// The same in another network namespace, where nothing is captured yet.
+    pub(super) fn elsewhere(&self, site: &Site) -> io::Result<Self> {
+        let callers = self.callers.elsewhere(site)?;
+        Ok(Self::new(&self.config, self.mount.clone(), callers, self.tool.at(site)))
+    }
+
+    pub(super) fn callers(&self) -> &Callers {
+        &self.callers
     }
 
     pub(super) fn program(&self, family: Family) -> &'static str {
@@ -155,7 +173,7 @@ impl Iptables {
     /// Puts the jumps where a packet passes first, under a guard.
     async fn arm(&mut self) -> io::Result<()> {
         if self.config.fail_mode == FailMode::Open {
-            self.guard = Some(Guard::start(self.tool.variant())?);
+            self.guard = Some(Guard::start(self.tool.variant(), &self.site)?);
         }
         for family in &self.families {
             let mut text = String::new();
@@ -171,7 +189,10 @@ impl Iptables {
 
     /// Changes of the nft variant are announced.
     fn sizes(&self) -> Option<Vec<legacy::Size>> {
-        if self.tool.is_legacy() { legacy::sizes(&self.families) } else { None }
+        if !self.tool.is_legacy() {
+            return None;
+        }
+        self.site.inside(|| legacy::sizes(&self.families)).ok()
     }
 
     /// Something may be missing that nobody announces.
@@ -274,11 +295,11 @@ async fn choose(wanted: IptablesVariant) -> Result<Tool, String> {
 }
 
 /// Removes chains that outlived their daemon, of every variant. `false`: there were none.
-pub(super) async fn clear() -> io::Result<bool> {
+pub(super) async fn clear(site: &Site) -> io::Result<bool> {
     let mut any = false;
     for variant in [Variant::Plain, Variant::Nft, Variant::Legacy] {
         if variant.exists() {
-            any |= clear_of(&Tool::new(variant).await).await?;
+            any |= clear_of(&Tool::new(variant).await.at(site)).await?;
         }
     }
     Ok(any)
@@ -286,7 +307,7 @@ pub(super) async fn clear() -> io::Result<bool> {
 
 async fn clear_of(tool: &Tool) -> io::Result<bool> {
     let mut any = false;
-    for family in Tool::families() {
+    for family in tool.families() {
         for chains in ALL {
             if tool.knows(family, chains).await {
                 take_out(tool, family, chains).await?;

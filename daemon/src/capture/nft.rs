@@ -17,11 +17,11 @@ use std::io;
 
 pub(super) use ruleset::{NEVER4, NEVER6, SSH, network};
 use ruleset::{Ruleset, TABLE};
-pub(super) use scopes::Home;
-pub(super) use table::Table;
+use table::Table;
 
 use super::callers::Callers;
 use super::cgroup::Mount;
+use super::netns::Site;
 use super::plan::Targets;
 use super::routes::{Entry, Family};
 use super::{Counters, Origins, guard, host};
@@ -30,6 +30,7 @@ use crate::config;
 #[derive(Debug)]
 pub(super) struct Nft {
     config: config::Capture,
+    site: Site,
     callers: Callers,
     table: Option<Table>,
 }
@@ -41,10 +42,20 @@ impl Nft {
         let program =
             host::program("nft").ok_or("the program nft is missing (package nftables)")?;
         let mount = Mount::find().map_err(|_none| "no cgroup2 file system is mounted")?;
-        let cookie = host::netns_cookie().map_err(|error| format!("SO_NETNS_COOKIE: {error}"))?;
+        let callers = Callers::new(mount, &Site::OWN).map_err(|error| error.to_string())?;
         let trial = Ruleset::new(config).trial();
         once::check(&program, &trial).await.map_err(|error| error.to_string())?;
-        Ok(Self { config: config.clone(), callers: Callers::new(mount, cookie), table: None })
+        Ok(Self { config: config.clone(), site: Site::OWN, callers, table: None })
+    }
+
+    /// The same in another network namespace, where nothing is captured yet.
+    pub(super) fn elsewhere(&self, site: &Site) -> io::Result<Self> {
+        let callers = self.callers.elsewhere(site)?;
+        Ok(Self { config: self.config.clone(), site: site.clone(), callers, table: None })
+    }
+
+    pub(super) fn callers(&self) -> &Callers {
+        &self.callers
     }
 
     pub(super) fn origins(&self) -> Origins {
@@ -64,8 +75,7 @@ impl Nft {
     /// Loads the table, whole. Returns its number of rules.
     pub(super) async fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
         self.callers.follow(&targets.scopes);
-        let home = Home { cookie: self.callers.cookie, own: true };
-        self.table = Some(Table::load(&self.config, None, home, targets).await?);
+        self.table = Some(Table::load(&self.config, &self.site, targets).await?);
         Ok(Ruleset::new(&self.config).rules())
     }
 
@@ -83,10 +93,10 @@ impl Nft {
     pub(super) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
         let Some(table) = &mut self.table else { return Ok(None) };
         let mended = table.mend().await?;
-        if guard::is_there().await {
+        if guard::is_there(&self.site).await {
             return Ok(mended);
         }
-        guard::install(&self.config).await?;
+        guard::install(&self.site, &self.config).await?;
         Ok(mended.or(Some("the nft table meshd_vip was gone")))
     }
 
@@ -103,7 +113,7 @@ impl Nft {
 
     pub(super) async fn listing(&self) -> io::Result<String> {
         let program = host::program("nft").ok_or(io::ErrorKind::NotFound)?;
-        once::list(&program, &format!("list table inet {TABLE}\n")).await
+        once::list(&self.site, &program, &format!("list table inet {TABLE}\n")).await
     }
 
     pub(super) async fn remove(self) -> Result<(), String> {
@@ -116,26 +126,22 @@ impl Nft {
 pub(super) fn marked_routes(config: &config::Capture) -> Vec<Entry> {
     let (mark, mask) = (config.mark_captured, config.mark_mask);
     let marked = |family| Entry::Marked { family, mark, mask };
-    let mut routes = vec![marked(Family::V4)];
-    if host::has_ipv6() {
-        routes.push(marked(Family::V6));
-    }
-    routes
+    [Family::V4, Family::V6].into_iter().map(marked).collect()
 }
 
 /// Deletes a table that outlived its daemon. `false`: there is none.
-pub(super) async fn clear() -> io::Result<bool> {
+pub(super) async fn clear(site: &Site) -> io::Result<bool> {
     let Some(program) = host::program("nft") else { return Ok(false) };
-    if once::apply(&program, &format!("list table inet {TABLE}\n")).await.is_err() {
+    if once::apply(site, &program, &format!("list table inet {TABLE}\n")).await.is_err() {
         return Ok(false);
     }
-    once::apply(&program, &format!("delete table inet {TABLE}\n")).await?;
+    once::apply(site, &program, &format!("delete table inet {TABLE}\n")).await?;
     Ok(true)
 }
 
 /// There are tables of others.
 pub(super) async fn others_have_rules() -> bool {
     let Some(program) = host::program("nft") else { return false };
-    let tables = once::list(&program, "list tables\n").await.unwrap_or_default();
+    let tables = once::list(&Site::OWN, &program, "list tables\n").await.unwrap_or_default();
     tables.lines().any(|line| line.starts_with("table ") && !line.contains(TABLE))
 }

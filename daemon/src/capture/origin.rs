@@ -11,9 +11,10 @@ use arc_swap::ArcSwap;
 use mesh_ebpf::{Clients, Wish, Wishes};
 use nix::time::{ClockId, clock_gettime};
 
+use super::callers::Callers;
 use super::disguise::{Disguise, Way};
-use super::gate::{Blueprint, Callers, Counts, Sockets};
-use super::{Counters, GateId, callers};
+use super::gate::{self, Blueprint, Counts, Sockets};
+use super::{Counters, GateId};
 use crate::record::{self, padded};
 use crate::state::Snapshot;
 
@@ -71,9 +72,18 @@ pub(crate) struct Origins {
     source: Source,
     /// How applications get to see their clients; `None`: not at all.
     disguise: Option<Way>,
-    /// Gates whose namespace has rules of its own, not the backend's.
-    gates: Arc<ArcSwap<HashMap<GateId, Arc<Callers>>>>,
+    /// Gates whose callers are not known the way those of meshd's own namespace are.
+    gates: Arc<ArcSwap<HashMap<GateId, Inside>>>,
     counts: Arc<Counts>,
+}
+
+/// How callers at a gate are known.
+#[derive(Clone, Debug)]
+enum Inside {
+    /// All of the namespace is captured, and one workload.
+    Whole(Arc<gate::Callers>),
+    /// The backend's rules are in force there too.
+    Rules(Callers),
 }
 
 #[derive(Clone, Debug)]
@@ -82,7 +92,7 @@ enum Source {
     #[cfg(test)]
     Fixed(Origin),
     Ebpf(Wishes),
-    Rules(callers::Callers),
+    Rules(Callers),
 }
 
 impl Origins {
@@ -102,7 +112,7 @@ impl Origins {
     }
 
     /// What rules of nft or iptables redirected.
-    pub(super) fn rules(callers: callers::Callers) -> Self {
+    pub(super) fn rules(callers: Callers) -> Self {
         Self { disguise: Some(Way::Bound), ..Self::from(Source::Rules(callers)) }
     }
 
@@ -117,8 +127,10 @@ impl Origins {
         local: SocketAddr,
         gate: GateId,
     ) -> Result<Origin, OriginError> {
-        if let Some(callers) = self.callers(gate) {
-            return callers.of_stream(peer, local);
+        match self.inside(gate) {
+            Some(Inside::Whole(callers)) => return callers.of_stream(peer, local),
+            Some(Inside::Rules(callers)) => return callers.of_stream(stream, peer, local),
+            None => {}
         }
         match &self.source {
             Source::None => Err(OriginError::Direct),
@@ -136,8 +148,10 @@ impl Origins {
         local: SocketAddr,
         gate: GateId,
     ) -> Result<Origin, OriginError> {
-        if let Some(callers) = self.callers(gate) {
-            return callers.of_datagram(peer, local);
+        match self.inside(gate) {
+            Some(Inside::Whole(callers)) => return callers.of_datagram(peer, local),
+            Some(Inside::Rules(callers)) => return callers.of_datagram(peer, local),
+            None => {}
         }
         match &self.source {
             Source::None => Err(OriginError::Direct),
@@ -173,14 +187,24 @@ impl Origins {
         workload: u64,
         blueprint: &Blueprint,
     ) -> io::Result<u64> {
-        let callers = Callers::new(sockets, workload, blueprint, Arc::clone(&self.counts))?;
-        let (network, callers) = (callers.network(), Arc::new(callers));
+        let counts = Arc::clone(&self.counts);
+        let callers = gate::Callers::new(sockets, workload, blueprint, counts)?;
+        let network = callers.network();
+        self.know(gate, &Inside::Whole(Arc::new(callers)));
+        Ok(network)
+    }
+
+    /// Callers at `gate` are known to its rules.
+    pub(super) fn open_by_rules(&self, gate: GateId, callers: &Callers) {
+        self.know(gate, &Inside::Rules(callers.clone()));
+    }
+
+    fn know(&self, gate: GateId, inside: &Inside) {
         self.gates.rcu(|gates| {
             let mut gates = HashMap::clone(gates);
-            gates.insert(gate, Arc::clone(&callers));
+            gates.insert(gate, inside.clone());
             gates
         });
-        Ok(network)
     }
 
     pub(crate) fn close(&self, gate: GateId) {
@@ -196,7 +220,7 @@ impl Origins {
         self.counts.read()
     }
 
-    fn callers(&self, gate: GateId) -> Option<Arc<Callers>> {
+    fn inside(&self, gate: GateId) -> Option<Inside> {
         if gate == GateId::OWN { None } else { self.gates.load().get(&gate).cloned() }
     }
 }

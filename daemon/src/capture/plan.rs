@@ -19,6 +19,22 @@ pub(super) struct Targets {
     pub(super) gates: BTreeMap<u64, (Ipv4Addr, Ipv6Addr)>,
 }
 
+impl Targets {
+    /// What of it is meant in other network namespaces: the addresses of their loopback are their
+    /// own, and so are their users and ports.
+    pub(super) fn elsewhere(&self) -> Self {
+        let reachable = |place: &&Place| !place.address.ip().to_canonical().is_loopback();
+        let entered = |(_, rule): &(&u64, &ScopeRule)| {
+            matches!(rule.scope, Scope::Cgroup(_) | Scope::Netns(_))
+        };
+        Self {
+            destinations: self.destinations.iter().filter(reachable).copied().collect(),
+            scopes: self.scopes.iter().filter(entered).map(|(key, rule)| (*key, *rule)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// One workload's processes, and how much of their traffic is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ScopeRule {
@@ -139,6 +155,19 @@ mod tests {
         let change = difference(&of(rule(false)), &of(rule(true)));
         assert_eq!(change.left, [(1, rule(false))]);
         assert_eq!(change.entered, [(1, rule(true))]);
+    }
+
+    #[test]
+    fn other_namespaces_have_a_loopback_users_and_ports_of_their_own() {
+        let mut targets = at("127.0.0.1:80 10.9.9.9:80 [::1]:80");
+        let rule = |scope| ScopeRule { scope, everything: false };
+        targets.scopes.extend([(1, rule(Scope::Uid(7))), (2, rule(Scope::Host))]);
+        targets.scopes.extend([(3, rule(Scope::Cgroup(9))), (4, rule(Scope::Netns(5)))]);
+        targets.inbound.insert((Transport::Tcp, 80));
+        let elsewhere = targets.elsewhere();
+        assert_eq!(elsewhere.destinations, at("10.9.9.9:80").destinations);
+        assert_eq!(elsewhere.scopes.keys().copied().collect::<Vec<_>>(), [3, 4]);
+        assert!(elsewhere.inbound.is_empty());
     }
 
     fn at(text: &str) -> Targets {

@@ -1,6 +1,8 @@
 //! What capture would put on this host, in the words of `ip`, `nft` and the kernel.
 
-use super::{Prepared, VipGuard, guard};
+use super::backend::VipGuard;
+use super::netns::Site;
+use super::{Prepared, front, guard};
 use crate::config;
 
 /// Told before anything is done.
@@ -28,12 +30,14 @@ pub(crate) async fn preview(config: &config::Capture) -> Preview {
     if prepared.backend.is_guest() {
         return Preview { backend: Some(backend), notes: prepared.notes, ..Preview::default() };
     }
-    let guarded = prepared.guard() != VipGuard::Routes;
-    let mut steps: Vec<String> =
-        prepared.plan(guarded).iter().map(|entry| format!("ip {entry}")).collect();
+    let entries = match front::entries(config, &prepared.backend, &Site::OWN) {
+        Ok(entries) => entries,
+        Err(error) => return Preview { why: Some(error.to_string()), ..Preview::default() },
+    };
+    let mut steps: Vec<String> = entries.iter().map(|entry| format!("ip {entry}")).collect();
     steps.push(format!("cgroup {}", config.cgroup));
     steps.extend(prepared.backend.programs());
-    let by_table = prepared.guard() == VipGuard::Table;
+    let by_table = prepared.backend.vip_guard() == VipGuard::Table;
     let mut rules = if by_table { guard::text(config) } else { String::new() };
     rules.push_str(&prepared.backend.rules());
     Preview { backend: Some(backend), why: None, notes: prepared.notes, steps, rules }

@@ -34,9 +34,11 @@ pub(super) fn network(pid: u32) -> Option<u64> {
     fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|namespace| namespace.ino())
 }
 
-/// Every process that is in this network namespace, as far as it is ours to look at.
+/// Every process that is in this network namespace, as far as it is ours to look at; what meshd
+/// itself runs there is nobody's.
 pub(super) fn in_network(namespace: u64) -> Vec<u32> {
-    processes(|pid| network(pid) == Some(namespace))
+    let own = std::process::id();
+    processes(|pid| network(pid) == Some(namespace) && parent(pid) != Some(own))
 }
 
 /// Processes that `wanted` says yes to.

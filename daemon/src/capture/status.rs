@@ -35,6 +35,19 @@ pub(crate) struct Counters {
     pub(crate) bypassed: u64,
 }
 
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, more: Self) {
+        self.connections += more.connections;
+        self.questions += more.questions;
+        self.refused += more.refused;
+        self.datagrams += more.datagrams;
+        self.inbound += more.inbound;
+        self.balanced += more.balanced;
+        self.excluded += more.excluded;
+        self.bypassed += more.bypassed;
+    }
+}
+
 impl Counters {
     /// Each with the name people know it by.
     pub(crate) fn named(&self) -> [(&'static str, u64); 8] {

@@ -114,7 +114,7 @@ fn decide(
     };
     let bypassed = bypassed(config, detour, snapshot, to);
     let (fate, rule, reason) =
-        bypassed.unwrap_or_else(|| of_captured(config, snapshot, captured, caller.uid, to));
+        bypassed.unwrap_or_else(|| of_captured(config, snapshot, (captured, caller), to));
     verdict(fate, rule, reason)
 }
 
@@ -171,11 +171,12 @@ fn bypassed(
 fn of_captured(
     config: &config::Capture,
     snapshot: &Snapshot,
-    workload: &Workload,
-    uid: u32,
+    (workload, caller): (&Workload, &Caller),
     to: Place,
 ) -> Decision {
-    let destination = snapshot.destinations.get(&to);
+    // The loopback of another namespace is its own: nobody there is an endpoint of ours.
+    let known = caller.foreign.is_none() || !to.address.ip().to_canonical().is_loopback();
+    let destination = snapshot.destinations.get(&to).filter(|_| known);
     let is_virtual = config.is_virtual(to.address.ip().to_canonical());
     if is_virtual && let Some(destination) = destination {
         return (Fate::ToProxy, "service", name(snapshot, destination));
@@ -192,7 +193,7 @@ fn of_captured(
         let reason = "no part of the mesh, and the egress policy is any".to_owned();
         return (Fate::Passes, "egress/any", reason);
     }
-    if let Some((rule, reason)) = exclusion(config, uid, to) {
+    if let Some((rule, reason)) = exclusion(config, caller.uid, to) {
         return (Fate::Passes, rule, reason);
     }
     if let Some(destination) = destination {

@@ -15,8 +15,8 @@ use super::core::Core;
 use super::error::Failure;
 use super::run::in_cgroup;
 use crate::capture::{
-    AttachError, Attachment, Attachments, FindError, Held, Keeper, Run, Runs, Table, Turn, Wanted,
-    open_connections,
+    AttachError, Attachment, Attachments, FindError, Held, Keeper, Refused, Run, Runs, Table, Turn,
+    Wanted, open_connections,
 };
 use crate::model::{Scope, ServiceName, Subject};
 use crate::state::Store;
@@ -50,7 +50,7 @@ pub(crate) struct Whereabouts {
 impl Whereabouts {
     /// Has meshd listen in every network namespace attached processes are in, and in no other.
     /// Says where that cannot be.
-    async fn settle(&self, table: &Table) -> Vec<String> {
+    pub(super) async fn settle(&self, table: &Table) -> Refused {
         let mut wanted = Attachments::namespaces(table);
         wanted.extend(self.runs.iter().flat_map(Runs::namespaces));
         self.keeper.settle(wanted).await
@@ -172,9 +172,9 @@ impl Attaching {
         let detail = format!("{} {name}, cgroup {}", counted(members.len()), run.cgroup);
         let change = change(&subject, v1::Action::Created, detail);
         let table = self.0.daemon.attachments.table().await;
-        let problems = self.0.daemon.whereabouts().settle(&table).await;
+        let refused = self.0.daemon.whereabouts().settle(&table).await;
         let open = block_in_place(|| open_connections(&members));
-        Ok(warned(response(change, open), problems))
+        Ok(warned(response(change, open), refused))
     }
 
     /// The process is in a scope already: fine where it is the one that was asked for.
@@ -214,7 +214,7 @@ impl Attaching {
         if before.as_ref() == Some(&held) {
             return Ok(response(change(&subject, v1::Action::Unchanged, String::new()), 0));
         }
-        let problems = self.0.daemon.whereabouts().settle(&table).await;
+        let refused = self.0.daemon.whereabouts().settle(&table).await;
         let known = self.make_known(before.as_ref(), &held).await;
         if let Err(failure) = known {
             self.take_back(&mut table, before, &subject);
@@ -231,7 +231,7 @@ impl Attaching {
             detail.push_str(&format!(", cgroup {}", found.cgroup));
         }
         let open = if pids.is_empty() { 0 } else { block_in_place(|| open_connections(&pids)) };
-        Ok(warned(response(change(&subject, action, detail), open), problems))
+        Ok(warned(response(change(&subject, action, detail), open), refused))
     }
 
     fn pids(&self, held: &Held) -> Vec<u32> {
@@ -374,8 +374,8 @@ fn response(change: v1::ObjectChange, open: usize) -> v1::ChangeResponse {
     }
 }
 
-fn warned(mut response: v1::ChangeResponse, problems: Vec<String>) -> v1::ChangeResponse {
-    response.warnings.extend(problems);
+fn warned(mut response: v1::ChangeResponse, refused: Refused) -> v1::ChangeResponse {
+    response.warnings.extend(refused.into_values());
     response
 }
 

@@ -15,7 +15,7 @@ use super::convert;
 use super::core::Core;
 use super::error::Failure;
 use super::registry::Registry;
-use crate::capture::{EndedRun, Run, RunError, Runs, Wanted};
+use crate::capture::{EndedRun, Run, RunError, Runs, Wanted, foreign};
 use crate::model::{Bound, Scope, ServiceName, Workload};
 use crate::registry::Registration;
 use crate::state::{Interner, Store};
@@ -143,7 +143,11 @@ impl RunScopes {
     async fn enter(&self, scopes: &Runs, run: &Run, pid: u32) -> Result<(), Failure> {
         let known = self.0.daemon.store.add_workload(run.cgroup_id, in_cgroup(run)).await;
         known.map_err(|error| failed(error.to_string()))?;
-        Ok(scopes.enter(&run.id, pid)?)
+        scopes.enter(&run.id, pid)?;
+        let Some(namespace) = foreign(pid) else { return Ok(()) };
+        let table = self.0.daemon.attachments.table().await;
+        let mut refused = self.0.daemon.whereabouts().settle(&table).await;
+        refused.remove(&namespace).map_or(Ok(()), |why| Err(failed(why)))
     }
 
     /// Declares the endpoint of the run, if it is to have one.

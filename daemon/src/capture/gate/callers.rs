@@ -1,17 +1,15 @@
 //! Who calls from inside a namespace that meshd only has sockets in.
 
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{fs, io};
-
-use std::os::unix::fs::MetadataExt as _;
 
 use super::namespace::{Blueprint, HOST4, HOST6};
 use super::sockets::Sockets;
-use crate::capture::diag::{self, Owner, Protocol};
+use crate::capture::diag::Protocol;
+use crate::capture::inhabitants::Inhabitants;
 use crate::capture::origin::{Origin, OriginError};
 use crate::capture::{Counters, process};
 use crate::model::canonical;
@@ -19,14 +17,9 @@ use crate::model::canonical;
 /// Looks callers up; shared by all workers.
 #[derive(Debug)]
 pub(in crate::capture) struct Callers {
-    /// Made inside; one question at a time.
-    diag: Mutex<OwnedFd>,
+    inhabitants: Inhabitants,
     /// Key in `Snapshot::workloads` of everything in the namespace.
     workload: u64,
-    /// The namespace's inode.
-    network: u64,
-    /// Processes that were found in it, the last caller first.
-    known: Mutex<Vec<u32>>,
     own_ports: [u16; 3],
     counts: Arc<Counts>,
 }
@@ -56,17 +49,15 @@ impl Callers {
         counts: Arc<Counts>,
     ) -> io::Result<Self> {
         Ok(Self {
-            network: network_of(&sockets.diag)?,
-            diag: Mutex::new(sockets.diag.try_clone()?),
+            inhabitants: Inhabitants::new(sockets.diag.try_clone()?)?,
             workload,
-            known: Mutex::default(),
             own_ports: [blueprint.tcp_port, blueprint.udp_port, blueprint.dns_port],
             counts,
         })
     }
 
     pub(in crate::capture) fn network(&self) -> u64 {
-        self.network
+        self.inhabitants.network()
     }
 
     /// The listener is transparent: `local` is what the program asked for.
@@ -103,11 +94,8 @@ impl Callers {
         if local.port() == 53 {
             self.counts.questions.fetch_add(1, Relaxed);
         }
-        let owner = {
-            let diag = self.diag.lock().unwrap_or_else(PoisonError::into_inner);
-            diag::owner_by(&diag, protocol, peer, local).map_err(OriginError::Unknown)?
-        };
-        let pid = self.pid(&owner).unwrap_or(0);
+        let owner = self.inhabitants.owner(protocol, peer, local).map_err(OriginError::Unknown)?;
+        let pid = self.inhabitants.pid(&owner).unwrap_or(0);
         Ok(Origin {
             destination: canonical(local),
             workload: Some(self.workload),
@@ -117,35 +105,4 @@ impl Callers {
             connecting: Duration::ZERO,
         })
     }
-
-    /// The process that holds the socket.
-    fn pid(&self, owner: &Owner) -> Option<u32> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds = |pid: &u32| process::holds_socket(*pid, owner.inode);
-        let found = known.iter().copied().find(holds).or_else(|| {
-            *known = process::in_network(self.network);
-            // The newest processes first: short-lived clients are what runs start.
-            known.reverse();
-            known.iter().copied().find(holds)
-        })?;
-        if let Some(at) = known.iter().position(|pid| *pid == found) {
-            known.swap(0, at);
-        }
-        Some(found)
-    }
-}
-
-/// Inode of the namespace a socket was made in, as /proc/PID/ns/net shows it.
-fn network_of(socket: &OwnedFd) -> io::Result<u64> {
-    /// `SIOCGSKNS` (linux/sockios.h): allowed to whoever owns the user namespace.
-    const NAMESPACE: libc::Ioctl = 0x894c;
-    // SAFETY: no pointers; the descriptor is checked and owned by nobody else.
-    let namespace = unsafe {
-        let fd = libc::ioctl(socket.as_raw_fd(), NAMESPACE);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(fd)
-    };
-    Ok(fs::File::from(namespace).metadata()?.ino())
 }

@@ -2,12 +2,11 @@
 //! is, with its own addresses and routes.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::capture::netns::Netns;
-use crate::capture::routes::{Entry, Prefix, Tables};
 use crate::capture::{Raw, dns, host, own_addresses};
 use crate::config;
 
@@ -18,41 +17,21 @@ pub(crate) struct Home {
     pub(crate) raw: Arc<Raw>,
     /// What its processes show as their source.
     pub(crate) sources: (Ipv4Addr, Ipv6Addr),
-    routes: Tables,
 }
 
 impl Home {
-    /// Makes routes and sockets inside the namespace `path` leads to.
+    /// Makes sockets inside the namespace `path` leads to.
     ///
     /// # Errors
     /// It is gone, may not be entered, or has our ports in use.
-    pub(crate) async fn open(
-        path: &Path,
-        config: &config::Capture,
-    ) -> io::Result<(Self, dns::Sockets)> {
+    pub(crate) fn open(path: &Path, config: &config::Capture) -> io::Result<(Self, dns::Sockets)> {
         let netns = Arc::new(Netns::open(path)?);
-        let runtime = tokio::runtime::Handle::current();
         let mark = config.mark_own;
-        let (dns, raw, sources, routes, has_ipv6) = netns.inside(|| {
-            let _inside_runtime = runtime.enter();
+        let (dns, raw, sources) = netns.inside(|| {
             let raw = Raw::taken(Raw::open(mark)?)?;
             let sources = host::main_addresses(&own_addresses());
-            let dns = dns::Sockets::bind(config.dns_port)?;
-            Ok((dns, Arc::new(raw), sources, Tables::open()?, host::has_ipv6()))
+            Ok((dns::Sockets::bind(config.dns_port)?, Arc::new(raw), sources))
         })?;
-        // What an earlier daemon left.
-        routes.remove_all().await;
-        if has_ipv6 {
-            let (base, length) = mesh_ebpf::FAKE6;
-            let to = Prefix { base: IpAddr::V6(base), length };
-            routes.add(&Entry::Local { to }).await?;
-        }
-        Ok((Self { netns, raw, sources, routes }, dns))
-    }
-
-    /// Takes the routes away again; the sockets go with whoever has them.
-    pub(crate) async fn close(self) {
-        // A namespace that is gone took its routes with it.
-        self.routes.remove_all().await;
+        Ok((Self { netns, raw, sources }, dns))
     }
 }

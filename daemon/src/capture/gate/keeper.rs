@@ -14,12 +14,14 @@ const BACKLOG: usize = 16;
 /// By the namespace's inode, a path that leads to it now.
 pub(crate) type Namespaces = BTreeMap<u64, PathBuf>;
 
+/// By the namespace's inode, why its processes are not captured, for a person.
+pub(crate) type Refused = BTreeMap<u64, String>;
+
 /// The namespaces that are to have a gate from now on, instead of those that had one.
 #[derive(Debug)]
 pub(crate) struct Settle {
     pub(crate) wanted: Namespaces,
-    /// What could not be done, for a person.
-    pub(crate) done: oneshot::Sender<Vec<String>>,
+    pub(crate) done: oneshot::Sender<Refused>,
 }
 
 /// Cheap to clone.
@@ -38,14 +40,14 @@ impl Keeper {
 
     /// Returns once exactly the `wanted` namespaces have gates, as far as that can be; with what
     /// could not be done.
-    pub(crate) async fn settle(&self, wanted: Namespaces) -> Vec<String> {
+    pub(crate) async fn settle(&self, wanted: Namespaces) -> Refused {
         let wants = !wanted.is_empty();
         if !self.any.swap(wants, Relaxed) && !wants {
-            return Vec::new(); // as it was
+            return Refused::new(); // as it was
         }
         let (done, outcome) = oneshot::channel();
         if self.requests.send(Settle { wanted, done }).await.is_err() {
-            return Vec::new(); // the daemon stops, and every gate with it
+            return Refused::new(); // the daemon stops, and every gate with it
         }
         outcome.await.unwrap_or_default()
     }

@@ -15,6 +15,7 @@ use socket2::{Domain, SockRef};
 
 use super::rules;
 use super::sockets::Role;
+use crate::capture::netns::Site;
 use crate::capture::nft::once;
 use crate::capture::{Raw, diag, host, routes};
 use crate::config;
@@ -79,7 +80,7 @@ pub(crate) async fn build(blueprint: &Blueprint) -> Result<Built, OpenError> {
     connection.abort();
     laid.map_err(step("set addresses and routes"))?;
     let nft = host::program("nft").ok_or(OpenError::NoNft)?;
-    once::apply(&nft, &rules::text(blueprint)).await.map_err(step("load nft rules"))?;
+    once::apply(&Site::OWN, &nft, &rules::text(blueprint)).await.map_err(step("load nft rules"))?;
     let raw = Raw::open(rules::ANSWER).map_err(step("open raw sockets"))?;
     let diag = diag::open().map_err(step("open a sock_diag socket"))?;
     let raw = raw.into_iter().map(|socket| (Role::Raw, socket));

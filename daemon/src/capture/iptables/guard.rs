@@ -6,7 +6,7 @@
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::ruleset::CAPTURING;
 use super::tool::{self, Variant};
+use crate::capture::netns::Site;
 use crate::capture::routes::Family;
 
 /// Silence after which meshd counts as gone; removing the jumps takes the rest of a second.
@@ -34,8 +35,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn start(variant: Variant) -> io::Result<Self> {
-        let mut command = Command::new("/proc/self/exe");
+    pub(super) fn start(variant: Variant, site: &Site) -> io::Result<Self> {
+        let mut command = site.command("/proc/self/exe");
         command.args(["--guard", variant.program(Family::V4)]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // Signals of the terminal are for meshd alone.

@@ -19,16 +19,16 @@ pub(super) struct Size {
     size: u32,
 }
 
-/// What changes when rules come or go; `None` where this is no legacy iptables.
-pub(super) fn sizes(families: &[Family]) -> Option<Vec<Size>> {
+/// What changes when rules come or go, in the calling thread's network namespace.
+pub(super) fn sizes(families: &[Family]) -> io::Result<Vec<Size>> {
     let mut found = Vec::new();
     for family in families {
-        let socket = raw(*family).ok()?;
+        let socket = raw(*family)?;
         for table in ["nat", "mangle", "filter"] {
-            found.push(size(&socket, *family, table).ok()?);
+            found.push(size(&socket, *family, table)?);
         }
     }
-    Some(found)
+    Ok(found)
 }
 
 fn raw(family: Family) -> io::Result<OwnedFd> {

@@ -4,6 +4,7 @@
 //! through the crate `iptables`.
 
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command as Blocking, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 
 use super::ruleset::Chains;
 use crate::capture::host;
+use crate::capture::netns::Site;
 use crate::capture::routes::Family;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,6 +37,7 @@ pub(in crate::capture) enum Variant {
 #[derive(Clone, Debug)]
 pub(in crate::capture) struct Tool {
     variant: Variant,
+    site: Site,
     /// Rules live in the kernel's older tables.
     legacy: bool,
     own: Arc<Mutex<Vec<u32>>>,
@@ -78,7 +81,16 @@ impl Tool {
         let version = Command::new(program).arg("--version").output().await;
         let version = version.map(|output| output.stdout).unwrap_or_default();
         let legacy = !String::from_utf8_lossy(&version).contains("nf_tables");
-        Self { variant, legacy, own: Arc::default() }
+        Self { variant, site: Site::OWN, legacy, own: Arc::default() }
+    }
+
+    /// The same for the tables of another network namespace.
+    pub(super) fn at(&self, site: &Site) -> Self {
+        Self { site: site.clone(), ..self.clone() }
+    }
+
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 
     pub(super) fn is_legacy(&self) -> bool {
@@ -90,21 +102,21 @@ impl Tool {
     }
 
     /// The families that are switched on.
-    pub(super) fn families() -> Vec<Family> {
-        let v6 = host::has_ipv6().then_some(Family::V6);
+    pub(super) fn families(&self) -> Vec<Family> {
+        let has_ipv6 = self.site.inside(|| Ok(host::has_ipv6()));
+        let v6 = has_ipv6.unwrap_or(false).then_some(Family::V6);
         [Family::V4].into_iter().chain(v6).collect()
     }
 
     pub(super) async fn restore(&self, family: Family, text: &str) -> io::Result<()> {
-        let program = self.restorer(family)?;
-        let mut command = Command::new(program);
+        let mut command = self.site.command(self.restorer(family)?);
         command.args(["--noflush", "--wait", LOCK_WAIT]);
         self.feed(command, text).await
     }
 
     /// Lets the kernel take `text` in a network namespace that ends with the program.
     pub(super) async fn rehearse(&self, family: Family, text: &str) -> io::Result<()> {
-        let mut command = Command::new(self.restorer(family)?);
+        let mut command = Blocking::new(self.restorer(family)?);
         command.args(["--noflush", "--wait", LOCK_WAIT]);
         let elsewhere = || Ok(unshare(CloneFlags::CLONE_NEWNET)?);
         // SAFETY: one system call between fork and exec.
@@ -119,7 +131,8 @@ impl Tool {
         })
     }
 
-    async fn feed(&self, mut command: Command, text: &str) -> io::Result<()> {
+    async fn feed(&self, command: Blocking, text: &str) -> io::Result<()> {
+        let mut command = Command::from(command);
         command.kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn()?;
@@ -137,10 +150,11 @@ impl Tool {
     }
 
     pub(super) async fn list(&self, family: Family, chains: &'static Chains) -> Listing {
-        let variant = self.variant;
-        let listed = spawn_blocking(move || list(variant, family, chains)).await;
+        let (variant, site) = (self.variant, self.site.clone());
+        let list = move || site.inside(|| Ok(list(variant, family, chains)));
         // A panic of the crate reads as: nothing is there.
-        listed.unwrap_or_else(|_panicked| Listing { jumps: Vec::new(), rules: None })
+        let listed = spawn_blocking(list).await.ok().and_then(Result::ok);
+        listed.unwrap_or(Listing { jumps: Vec::new(), rules: None })
     }
 
     /// Whether any of the chains is there. Asking for one would make a table that nobody has yet,
@@ -157,7 +171,8 @@ impl Tool {
     pub(super) async fn saved(&self, family: Family) -> io::Result<String> {
         let name = format!("{}-save", self.variant.program(family));
         let program = host::program(&name).ok_or(io::ErrorKind::NotFound)?;
-        let output = Command::new(program).arg("--counters").stderr(Stdio::null()).output().await?;
+        let mut command = Command::from(self.site.command(program));
+        let output = command.arg("--counters").stderr(Stdio::null()).output().await?;
         let all = String::from_utf8_lossy(&output.stdout);
         let ours = |line: &&str| line.starts_with('*') || line.contains("MESHD_");
         Ok(all.lines().filter(ours).map(|line| format!("{line}\n")).collect())

@@ -6,15 +6,17 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, setns};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{self, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::capture::netns::Site;
 
 /// A transaction of tens of thousands of elements takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,19 +32,13 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Works in the namespace it is started from, or in `netns`.
-    pub(super) fn start(program: &Path, netns: Option<BorrowedFd<'_>>) -> io::Result<Self> {
-        let netns = netns.map(|netns| netns.try_clone_to_owned()).transpose()?;
-        let mut command = Command::new(program);
-        command.arg("-i").kill_on_drop(true);
+    /// Works in the namespace of `site`. It ends with its commands, when meshd does.
+    pub(super) fn start(program: &Path, site: &Site) -> io::Result<Self> {
+        let mut command = site.command(program);
+        // Signals of the terminal are for meshd alone, which ends the child itself.
+        command.arg("-i").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let before = move || {
-            netns.as_ref().map_or(Ok(()), |netns| setns(netns, CloneFlags::CLONE_NEWNET))?;
-            end_with_parent()
-        };
-        // SAFETY: only async-signal-safe calls between fork and exec.
-        unsafe { command.pre_exec(before) };
-        let mut process = command.spawn()?;
+        let mut process = Command::from(command).kill_on_drop(true).spawn()?;
         let pipes = process.stdin.take().zip(process.stdout.take());
         let (commands, answers) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self { process, commands, answers: BufReader::new(answers).lines(), done: 0 })
@@ -146,14 +142,4 @@ fn in_memory(text: &str) -> io::Result<File> {
     };
     file.write_all(text.as_bytes())?;
     Ok(file)
-}
-
-/// The signal comes when the thread that started the child ends, not the process: it has to be
-/// the main thread. Terminal signals are for meshd alone, which ends the child itself.
-fn end_with_parent() -> io::Result<()> {
-    // SAFETY: plain system calls without pointers.
-    let failed = unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 || libc::setpgid(0, 0) != 0
-    };
-    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

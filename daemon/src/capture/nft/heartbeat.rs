@@ -8,16 +8,15 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Socket, Type};
 
 use super::ruleset::LEASE;
+use crate::capture::netns::Site;
 use crate::config;
 
 /// Several within a lease: a host under load may be late with some.
@@ -33,28 +32,17 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     /// The first beat is out when this returns.
-    pub(super) fn start(
-        config: &config::Capture,
-        netns: Option<BorrowedFd<'_>>,
-    ) -> io::Result<Self> {
-        let netns = netns.map(|netns| netns.try_clone_to_owned()).transpose()?;
+    pub(super) fn start(config: &config::Capture, site: &Site) -> io::Result<Self> {
         let (mark, port) = (config.mark_own, config.udp_port);
+        let socket = site.inside(|| socket(mark, port))?;
         let (stop, stopped) = channel::<()>();
-        let (started, first) = channel();
-        let heard = Arc::new(AtomicBool::new(true));
+        let heard = Arc::new(AtomicBool::new(beat(&socket)));
         let pulse = Arc::clone(&heard);
         let thread = thread::Builder::new().name("lease".to_owned()).spawn(move || {
-            let socket = match socket(netns.as_ref(), mark, port) {
-                Ok(socket) => socket,
-                Err(error) => return drop(started.send(Err(error))),
-            };
-            pulse.store(beat(&socket), Ordering::Relaxed);
-            drop(started.send(Ok(())));
             while stopped.recv_timeout(LEASE / BEATS) == Err(RecvTimeoutError::Timeout) {
                 pulse.store(beat(&socket), Ordering::Relaxed);
             }
         })?;
-        first.recv().map_err(|_ended| io::Error::from(io::ErrorKind::BrokenPipe))??;
         Ok(Self { stop: Some(stop), thread: Some(thread), heard })
     }
 
@@ -74,10 +62,7 @@ impl Drop for Heartbeat {
     }
 }
 
-fn socket(netns: Option<&OwnedFd>, mark: u32, port: u16) -> io::Result<UdpSocket> {
-    if let Some(netns) = netns {
-        setns(netns, CloneFlags::CLONE_NEWNET)?;
-    }
+fn socket(mark: u32, port: u16) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     socket.set_mark(mark)?;
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;

@@ -10,25 +10,30 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::child::first_error;
+use crate::capture::netns::Site;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the kernel whether `text` would load; nothing changes.
 pub(super) async fn check(program: &Path, text: &str) -> io::Result<()> {
-    run(program, &["--check", "--file", "-"], text).await.map(drop)
+    run(&Site::OWN, program, &["--check", "--file", "-"], text).await.map(drop)
 }
 
-pub(in crate::capture) async fn apply(program: &Path, text: &str) -> io::Result<()> {
-    run(program, &["--file", "-"], text).await.map(drop)
+pub(in crate::capture) async fn apply(site: &Site, program: &Path, text: &str) -> io::Result<()> {
+    run(site, program, &["--file", "-"], text).await.map(drop)
 }
 
 /// What `text` lists.
-pub(in crate::capture) async fn list(program: &Path, text: &str) -> io::Result<String> {
-    run(program, &["--file", "-"], text).await
+pub(in crate::capture) async fn list(
+    site: &Site,
+    program: &Path,
+    text: &str,
+) -> io::Result<String> {
+    run(site, program, &["--file", "-"], text).await
 }
 
-async fn run(program: &Path, arguments: &[&str], text: &str) -> io::Result<String> {
-    let mut command = Command::new(program);
+async fn run(site: &Site, program: &Path, arguments: &[&str], text: &str) -> io::Result<String> {
+    let mut command = Command::from(site.command(program));
     command.args(arguments).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn()?;

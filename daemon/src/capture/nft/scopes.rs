@@ -16,15 +16,6 @@ use crate::model::Scope;
 /// the set is filled anew.
 const STALE: usize = 64;
 
-/// The namespace a table is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::capture) struct Home {
-    /// `SO_NETNS_COOKIE`.
-    pub(in crate::capture) cookie: u64,
-    /// meshd's own: the scopes of users and of the host are meant.
-    pub(in crate::capture) own: bool,
-}
-
 /// Cgroups at one depth that are asked for together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Level {
@@ -59,15 +50,16 @@ pub(super) struct Scopes {
     mount: Mount,
     /// Paths below the mount, never in scope.
     excluded: Vec<String>,
-    home: Home,
+    /// Of the namespace the table is in.
+    cookie: u64,
     held: Members,
     stale: BTreeMap<Level, usize>,
 }
 
 impl Scopes {
-    pub(super) fn new(mount: Mount, excluded: &[String], home: Home) -> Self {
+    pub(super) fn new(mount: Mount, excluded: &[String], cookie: u64) -> Self {
         let (held, stale) = (Members::default(), BTreeMap::new());
-        Self { mount, excluded: excluded.to_vec(), home, held, stale }
+        Self { mount, excluded: excluded.to_vec(), cookie, held, stale }
     }
 
     /// The table is a new, empty one.
@@ -134,16 +126,16 @@ impl Scopes {
                         self.enter(&mut members, kind, inode, path);
                     }
                 }
-                Scope::Netns(cookie) if cookie == self.home.cookie => {
+                Scope::Netns(cookie) if cookie == self.cookie => {
                     members.namespace = members.namespace.max(Some(kind));
                 }
-                Scope::Uid(uid) if self.home.own => {
+                Scope::Netns(_elsewhere) => {}
+                Scope::Uid(uid) => {
                     let uids =
                         if *everything { &mut members.all_uids } else { &mut members.mesh_uids };
                     uids.insert(uid);
                 }
-                Scope::Host if self.home.own => members.host = members.host.max(Some(kind)),
-                Scope::Netns(_) | Scope::Uid(_) | Scope::Host => {}
+                Scope::Host => members.host = members.host.max(Some(kind)),
             }
         }
         members

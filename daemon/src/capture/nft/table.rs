@@ -1,25 +1,24 @@
 //! Our table in one network namespace, equal to what it was last told.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use super::super::cgroup::Mount;
+use super::super::netns::Site;
 use super::super::plan::{self, Targets};
 use super::super::{Counters, host};
 use super::child::Child;
 use super::elements;
 use super::heartbeat::Heartbeat;
 use super::ruleset::{Ruleset, TABLE};
-use super::scopes::{Home, Scopes};
+use super::scopes::Scopes;
 use crate::config::{self, FailMode};
 
 #[derive(Debug)]
 pub(in crate::capture) struct Table {
     config: config::Capture,
     program: PathBuf,
-    /// `None`: meshd's own namespace.
-    netns: Option<OwnedFd>,
+    site: Site,
     child: Child,
     heartbeat: Option<Heartbeat>,
     scopes: Scopes,
@@ -27,20 +26,18 @@ pub(in crate::capture) struct Table {
 }
 
 impl Table {
-    /// Loads the table, whole, for `targets`. Must be called on the main thread: the table's
-    /// owner ends with the thread that started it.
+    /// Loads the table, whole, for `targets`.
     pub(in crate::capture) async fn load(
         config: &config::Capture,
-        netns: Option<OwnedFd>,
-        home: Home,
+        site: &Site,
         targets: &Targets,
     ) -> io::Result<Self> {
         let program = host::program("nft").ok_or(io::ErrorKind::NotFound)?;
-        let scopes = Scopes::new(Mount::find()?, &config.exclude.cgroups, home);
-        let child = Child::start(&program, netns.as_ref().map(|netns| netns.as_fd()))?;
-        let config = config.clone();
+        let scopes = Scopes::new(Mount::find()?, &config.exclude.cgroups, site.cookie()?);
+        let child = Child::start(&program, site)?;
+        let (config, site) = (config.clone(), site.clone());
         let (heartbeat, targets) = (None, targets.clone());
-        let mut table = Self { config, program, netns, child, heartbeat, scopes, targets };
+        let mut table = Self { config, program, site, child, heartbeat, scopes, targets };
         table.fill().await?;
         table.keep_alive()?;
         Ok(table)
@@ -59,8 +56,7 @@ impl Table {
 
     fn keep_alive(&mut self) -> io::Result<()> {
         if self.config.fail_mode == FailMode::Open {
-            let netns = self.netns.as_ref().map(|netns| netns.as_fd());
-            self.heartbeat = Some(Heartbeat::start(&self.config, netns)?);
+            self.heartbeat = Some(Heartbeat::start(&self.config, &self.site)?);
         }
         Ok(())
     }
@@ -95,8 +91,7 @@ impl Table {
     /// wrong.
     pub(in crate::capture) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
         if self.child.has_ended() {
-            self.child =
-                Child::start(&self.program, self.netns.as_ref().map(|netns| netns.as_fd()))?;
+            self.child = Child::start(&self.program, &self.site)?;
             self.fill().await?;
             return Ok(Some("the process that owns the nft table was killed"));
         }

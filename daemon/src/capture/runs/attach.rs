@@ -58,12 +58,9 @@ impl Runs {
         }
     }
 
-    /// Network namespaces of attached processes, meshd's own left out.
+    /// Network namespaces their processes are in, meshd's own left out.
     pub(crate) fn namespaces(&self) -> Namespaces {
-        let scopes = self.scopes();
-        let attached = scopes.values().filter(|scope| scope.run.wanted.attached.is_some());
-        let paths: Vec<_> = attached.map(|scope| scope.path.clone()).collect();
-        drop(scopes);
+        let paths: Vec<_> = self.scopes().values().map(|scope| scope.path.clone()).collect();
         if paths.is_empty() {
             return Namespaces::new();
         }
