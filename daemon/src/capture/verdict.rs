@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::Detour;
 use super::cgroup::{self, Mount};
 use super::{netns, process, runs};
-use crate::config;
+use crate::config::{self, BackendChoice};
 use crate::model::{Place, Scope, Transport, Workload, contains};
 use crate::state::{Destination, Snapshot, Target};
 
@@ -112,6 +112,12 @@ fn decide(
         let reason = "the process is in no workload: not started by run, attached or in scope";
         return verdict(Fate::Passes, "scope", reason.to_owned());
     };
+    // Runs without root bring their namespaces, which no gate of ours is in.
+    let brought = config.backend == BackendChoice::Netns;
+    if caller.foreign.is_some_and(|cookie| !brought && !snapshot.gates.contains_key(&cookie)) {
+        let reason = "meshd does not capture in the network namespace of the process";
+        return verdict(Fate::Passes, "namespace", reason.to_owned());
+    }
     let bypassed = bypassed(config, detour, snapshot, to);
     let (fate, rule, reason) =
         bypassed.unwrap_or_else(|| of_captured(config, snapshot, (captured, caller), to));
