@@ -23,6 +23,7 @@ mod disguise;
 pub(crate) mod dns;
 mod ebpf;
 pub(crate) mod egress;
+mod folders;
 mod follow;
 mod front;
 pub(crate) mod gate;
@@ -40,6 +41,7 @@ mod preview;
 mod process;
 mod raw;
 mod ready;
+mod rights;
 mod rootless;
 mod routes;
 mod runs;
@@ -94,6 +96,9 @@ pub(crate) enum CaptureError {
     /// No backend that was asked for can work here (exit 8; nothing was written).
     #[error("backend {backend} cannot work here: {why}")]
     Unsupported { backend: &'static str, why: String },
+    /// meshd may not do what every backend needs (exit 7; nothing was written).
+    #[error("meshd has not the capability {}", .0.join(", "))]
+    Lacks(Vec<&'static str>),
     /// Another daemon has this state directory, cgroup or network namespace.
     #[error("meshd (pid {pid}) already uses {what}")]
     Taken { what: String, pid: u32 },
@@ -120,8 +125,13 @@ impl Prepared {
     /// Finds the backend: the one `config` names, or the first that works.
     ///
     /// # Errors
-    /// [`CaptureError::Unsupported`] when no backend that was asked for can work.
+    /// [`CaptureError::Lacks`], or [`CaptureError::Unsupported`] when no backend that was asked
+    /// for can work.
     pub(crate) async fn probe(config: &config::Capture) -> Result<Self, CaptureError> {
+        let missing = rights::missing(config);
+        if !missing.is_empty() {
+            return Err(CaptureError::Lacks(missing));
+        }
         let (backend, mut notes) = Backend::choose(config).await?;
         if host::has_legacy_tables() && nft::others_have_rules().await {
             notes.push(BOTH_KINDS.to_owned());

@@ -11,12 +11,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Bound, Compat, Declared, HealthCheck, Place, ServiceName};
+use crate::model::{Bound, Compat, Declared, HealthCheck, ServiceName};
 
 pub(crate) use merge::{CheckEdit, Registration};
 
-/// One endpoint this node offers for a service; its service, address and transport are its
-/// identity.
+/// One endpoint this node offers for a service; its service and address are its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claim {
     pub(crate) service: ServiceName,
@@ -42,15 +41,11 @@ pub(crate) struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ClaimKey {
     pub(crate) service: ServiceName,
-    pub(crate) place: Place,
+    pub(crate) address: SocketAddr,
 }
 
 impl Claim {
     pub(crate) fn key(&self) -> ClaimKey {
-        ClaimKey { service: self.service.clone(), place: self.place() }
-    }
-
-    pub(crate) fn place(&self) -> Place {
-        Place { transport: self.protocol.transport(), address: self.address }
+        ClaimKey { service: self.service.clone(), address: self.address }
     }
 }

@@ -11,7 +11,7 @@ use mesh_tests::mirror::{goes_direct, mirror};
 use mesh_tests::probe::{Answer, Ask};
 use mesh_tests::programs::program;
 use mesh_tests::wait::eventually;
-use mesh_tests::{Backend, Node, Probe, needs_root};
+use mesh_tests::{Backend, Node, Probe, Talk, UdpServer, needs_root};
 
 /// Runs `check` on a node of each backend on which `mirror` is a service.
 fn each_with_a_mirror(check: impl Fn(&Node)) {
@@ -184,6 +184,44 @@ fn what_is_excluded_goes_direct_and_its_neighbour_does_not() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut excluded = run_through(node, "cli", &words);
         assert!(goes_direct(&mut excluded, "127.0.0.1:9000"));
+    });
+}
+
+//
+#[test]
+fn what_is_reached_over_an_excluded_interface_goes_direct() {
+    needs_root!();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    fs::write(&file, "capture: {exclude: {interfaces: [v9]}}\n").unwrap();
+    each_beside_a_world(&["--config", &file.display().to_string()], |node, world| {
+        let (near, far) = (&node.netns, &world.netns);
+        // It comes up, with its routes, only after meshd did.
+        near.ip(&["link", "add", "v9", "type", "veth", "peer", "name", "p9", "netns", far.name()]);
+        for (side, device, host) in [(near, "v9", 1), (far, "p9", 2)] {
+            side.ip(&["addr", "add", &format!("10.99.0.{host}/24"), "dev", device]);
+            side.ip(&["addr", "add", &format!("fd99::{host}/64"), "dev", device, "nodad"]);
+            side.ip(&["link", "set", device, "up"]);
+        }
+        let _server = mirror(far, 9000);
+        node.ok(&["register", "far", "--port", "http:9000", "--address", "10.99.0.2"]);
+        let egress = "10.0.0.0/8,fd88::/16,fd99::/16";
+        let mut cli = node.run_with(&["--as", "cli", "--allow-egress", egress]);
+        eventually("the routes to be known", Duration::from_secs(2), || {
+            if goes_direct(&mut cli, "10.99.0.2:9000") { Ok(()) } else { Err("captured") }
+        });
+        assert!(goes_direct(&mut cli, "[fd99::2]:9000"));
+        for other in ["10.88.0.10:9000", "[fd88::10]:9000", "far.mesh:80"] {
+            assert!(!goes_direct(&mut cli, other), "{other} is not reached over v9");
+        }
+        let servers = ["10.99.0.2:9007", "10.88.0.10:9007", "[fd99::2]:9007", "[fd88::10]:9007"]
+            .map(|at| (at, UdpServer::start(far, "far", at)));
+        for (at, server) in servers {
+            let heard = cli.talk(&Talk::connected(at, b"x"));
+            assert_eq!(heard.answers.len(), 1, "{at}: {heard:?}");
+            let direct = server.seen()[0].0.to_string() == heard.local;
+            assert_eq!(direct, at.contains("99:") || at.contains("99."), "{at}");
+        }
     });
 }
 

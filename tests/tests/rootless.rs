@@ -119,6 +119,17 @@ fn runs_share_a_daemon_that_ends_with_the_last_of_them() {
 
 //
 #[test]
+fn a_run_that_meets_a_daemon_about_to_end_waits_for_the_next() {
+    needs_root!();
+    let user = Visitor::arrive();
+    // Each ends the daemon, and the next asks while it does so.
+    let often = "for run in $(seq 60); do meshctl run --rootless -- true || exit; done";
+    user.does(&["sh", "-c", often]).clean();
+    user.until_nothing_is_left();
+}
+
+//
+#[test]
 fn what_a_command_leaves_running_keeps_its_mesh() {
     needs_root!();
     let user = Visitor::arrive();

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 
 use super::facts;
 use super::places::Places;
-use super::program::{answer, run};
+use super::program::{answer, find, run};
 
 const PINS: &str = "/sys/fs/bpf/meshd";
 /// Number of our routes' protocol, and of our rule and its table.
 const PROTOCOL: &str = "77";
 const PREFERENCE: &str = "15002";
-const IPTABLES: [&str; 4] = ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"];
 const CHAIN: &str = "MESHD_";
 
 /// Everything of capture that is there, in words.
 pub(crate) fn found(places: &Places) -> Vec<String> {
     let mut found: Vec<String> = nft_tables().iter().map(|name| format!("table {name}")).collect();
-    for command in IPTABLES {
+    for command in iptables() {
         let chains = chains(&answer(&[&format!("{command}-save")]));
         found.extend(chains.iter().map(|(table, name)| format!("{command} {table} chain {name}")));
     }
@@ -47,8 +46,8 @@ pub(crate) fn remove(places: &Places) -> Vec<String> {
     for table in nft_tables() {
         problems.extend(refused(&format!("nft delete table {table}")));
     }
-    for command in IPTABLES {
-        problems.extend(remove_chains(command));
+    for command in iptables() {
+        problems.extend(remove_chains(&command));
     }
     for family in ["-4", "-6"] {
         for _ in rules(family) {
@@ -77,6 +76,18 @@ fn nft_tables() -> Vec<String> {
     let tables = listing.lines().filter_map(|line| line.strip_prefix("table "));
     let ours = |name: &str| name == "meshd" || name.starts_with("meshd_");
     tables.filter(|table| table.split(' ').nth(1).is_some_and(ours)).map(str::to_owned).collect()
+}
+
+/// The programs of both kinds of iptables, whichever of them has the plain name.
+fn iptables() -> Vec<String> {
+    let mut found = Vec::new();
+    for family in ["iptables", "ip6tables"] {
+        let both = ["-nft", "-legacy"].map(|kind| format!("{family}{kind}"));
+        let both: Vec<_> =
+            both.into_iter().filter(|name| find(&format!("{name}-save")).is_some()).collect();
+        found.extend(if both.is_empty() { vec![family.to_owned()] } else { both });
+    }
+    found
 }
 
 /// (table, chain) of every chain of ours in an iptables listing.

@@ -371,6 +371,9 @@ fn capture_refused(error: &CaptureError) -> StartError {
     match error {
         CaptureError::Unsupported { .. } => StartError::caused(codes::HOST_UNSUPPORTED, error)
             .fixed_by("let meshd choose: --backend auto"),
+        CaptureError::Lacks(_) => StartError::caused(codes::PERMISSION, error)
+            .fixed_by("sudo meshd, or give it back: CapabilityBoundingSet=, docker run --cap-add")
+            .fixed_by("without root, for your own programs: meshctl run --rootless -- CMD"),
         CaptureError::Taken { pid, .. } => StartError::caused(codes::STATE_IN_USE, error)
             .fixed_by(format!("stop pid {pid}, or give this one its own --state-dir and --cgroup")),
         CaptureError::Install { source, .. }

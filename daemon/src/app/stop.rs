@@ -40,7 +40,7 @@ impl Daemon {
         };
         loop {
             let _none_came = timeout(FIRST_RUN, guests.idle.notified()).await;
-            if guests.rootless.is_empty() {
+            if guests.rootless.close_if_empty() {
                 return;
             }
         }
@@ -74,6 +74,9 @@ impl Daemon {
     /// Takes everything back, in the reverse order of the start.
     pub(super) async fn stop(self) {
         self.telemetry.readiness.enter(Phase::Draining);
+        if let Some(guests) = &self.guests {
+            guests.rootless.close();
+        }
         let capture = self.capture.lock().await.take();
         if let Some(capture) = capture {
             for left in capture.remove().await {

@@ -6,7 +6,6 @@
 
 pub(super) mod find;
 mod memory;
-mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,12 +19,12 @@ use tokio::task::block_in_place;
 use tracing::{info, warn};
 
 use super::cgroup::{self, Mount};
+use super::folders::Folders;
 use super::{Namespaces, netns, process};
 use crate::model::{Egress, Scope, ServiceName, Subject, Workload};
 use crate::state::Interner;
 pub(crate) use find::FindError;
 use memory::Memory;
-use watch::Watches;
 
 /// How often everything is looked for, for what no watched folder tells: a runtime's container,
 /// a namespace without a name.
@@ -93,7 +92,7 @@ pub(crate) struct Attachments {
     mount: Option<Mount>,
     /// Changed by whoever has the table.
     memory: std::sync::Mutex<Memory>,
-    watches: Watches,
+    watches: Folders,
     table: Mutex<Table>,
 }
 
@@ -112,7 +111,7 @@ impl Attachments {
             (held.attachment.subject.clone(), held)
         };
         let (memory, table) = (memory.into(), Mutex::new(known.into_iter().map(held).collect()));
-        Ok(Self { mount: Mount::find().ok(), memory, watches: Watches::new()?, table })
+        Ok(Self { mount: Mount::find().ok(), memory, watches: Folders::new()?, table })
     }
 
     /// For a change and everything that follows from it, one after the other.

@@ -183,7 +183,8 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.mend().await,
             Self::Iptables(iptables) => iptables.mend().await,
-            Self::Ebpf(_) | Self::Netns(_) | Self::None => Ok(None),
+            Self::Ebpf(ebpf) => ebpf.leave_out().map(|()| None).map_err(io::Error::other),
+            Self::Netns(_) | Self::None => Ok(None),
         }
     }
 
@@ -192,7 +193,8 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.needs_mending(),
             Self::Iptables(iptables) => iptables.needs_mending(),
-            Self::Ebpf(_) | Self::Netns(_) | Self::None => false,
+            Self::Ebpf(ebpf) => ebpf.is_outdated(),
+            Self::Netns(_) | Self::None => false,
         }
     }
 

@@ -9,6 +9,7 @@ mod apply;
 mod explain;
 mod interfaces;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
@@ -38,6 +39,8 @@ pub(super) struct Ebpf {
     /// The sources applications see, as last told to the programs.
     sources: Option<(std::net::Ipv4Addr, std::net::Ipv6Addr)>,
     leads: Leads,
+    /// Ids of the cgroups that are left out, as last told to the programs.
+    left_out: BTreeSet<u64>,
     config: config::Capture,
 }
 
@@ -75,6 +78,7 @@ impl Ebpf {
             mount,
             sources: None,
             leads: Leads::new(),
+            left_out: BTreeSet::new(),
             config: config.clone(),
         })
     }

@@ -61,7 +61,7 @@ impl Front {
             Ok(programs) => {
                 front.tables = Some(tables);
                 // Only now, or it would hear of everything that was done here.
-                let watchdog = front.site.inside(|| Ok(Watchdog::open()));
+                let watchdog = front.site.inside(|| Ok(Watchdog::open(&config.exclude.cgroups)));
                 front.watchdog = watchdog.map_err(|source| failed("watch the rules", source))?;
                 Ok((front, programs))
             }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ struct Inner {
     /// Where the sockets of a run are handed over.
     gate: PathBuf,
     runs: Mutex<BTreeMap<String, Entry>>,
+    /// No run begins any more; changed and asked while `runs` is locked.
+    closed: AtomicBool,
     begun: mpsc::Sender<(String, OwnedFd)>,
 }
 
@@ -52,7 +55,8 @@ pub(crate) type Begun = mpsc::Receiver<(String, OwnedFd)>;
 impl Rootless {
     pub(crate) fn new(gate: PathBuf) -> (Self, Begun) {
         let (begun, runs) = mpsc::channel(BACKLOG);
-        (Self(Arc::new(Inner { gate, runs: Mutex::default(), begun })), runs)
+        let closed = AtomicBool::new(false);
+        (Self(Arc::new(Inner { gate, runs: Mutex::default(), closed, begun })), runs)
     }
 
     /// Where a run's sockets are to be brought.
@@ -63,11 +67,14 @@ impl Rootless {
     /// Notes the run `pid` is about to become; it ends with its processes from now on.
     ///
     /// # Errors
-    /// The process is gone, or there are too many at once.
+    /// The process is gone, there are too many at once, or meshd is about to end.
     pub(crate) fn announce(&self, wanted: Wanted, pid: u32) -> Result<Run, RunError> {
         let failed = |source| RunError::Move { pid, source };
         let process = open_process(pid).map_err(failed)?;
         let mut runs = self.runs();
+        if self.0.closed.load(Ordering::Relaxed) {
+            return Err(RunError::Ending);
+        }
         let id = loop {
             let id = random_id("run-").map_err(failed)?;
             if !runs.contains_key(&id) {
@@ -107,6 +114,21 @@ impl Rootless {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.runs().is_empty()
+    }
+
+    /// Lets no run begin from now on. `false`: there are some, and nothing changed.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let runs = self.runs();
+        if runs.is_empty() {
+            self.0.closed.store(true, Ordering::Relaxed);
+        }
+        runs.is_empty()
+    }
+
+    /// Lets no run begin from now on.
+    pub(crate) fn close(&self) {
+        let _runs = self.runs();
+        self.0.closed.store(true, Ordering::Relaxed);
     }
 
     /// Waits for the end of runs until `stop`, and says each on `ended`; they are forgotten then.

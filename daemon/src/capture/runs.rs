@@ -64,6 +64,8 @@ pub(crate) enum RunError {
     NoCgroups(#[source] io::Error),
     #[error("no run {0}")]
     Unknown(String),
+    #[error("meshd is about to end")]
+    Ending,
     /// It has an identity already.
     #[error("process {pid} is in {id} already")]
     Taken { pid: u32, id: String },

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::socket::sockopt::RcvBufForce;
@@ -16,6 +17,10 @@ use nix::sys::socket::{
 };
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tracing::warn;
+
+use super::cgroup::{self, Mount};
+use super::folders::Folders;
 
 /// `1 << (NFNLGRP_NFTABLES - 1)`.
 const NFTABLES: u32 = 1 << 6;
@@ -52,6 +57,7 @@ pub(super) struct Culprit {
 pub(super) struct Watchdog {
     rules: Option<AsyncFd<OwnedFd>>,
     routes: Option<AsyncFd<OwnedFd>>,
+    excluded: Option<Excluded>,
     glance: Interval,
     settling: Option<(Instant, News)>,
 }
@@ -59,20 +65,21 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Where nothing of the host is to be watched.
     pub(super) fn idle() -> Self {
-        Self { rules: None, routes: None, glance: glances(), settling: None }
+        Self { rules: None, routes: None, excluded: None, glance: glances(), settling: None }
     }
 
     /// Where the kernel refuses a socket, its news are missed and the rest works.
-    pub(super) fn open() -> Self {
+    pub(super) fn open(excluded: &[String]) -> Self {
         let glance = glances();
         let rules = listen(SockProtocol::NetlinkNetFilter, NFTABLES);
         let routes = listen(SockProtocol::NetlinkRoute, ROUTES);
         for (what, error) in [("rules", rules.as_ref().err()), ("routes", routes.as_ref().err())] {
             if let Some(error) = error {
-                tracing::warn!(%error, "changes of {what} by others are noticed late");
+                warn!(%error, "changes of {what} by others are noticed late");
             }
         }
-        Self { rules: rules.ok(), routes: routes.ok(), glance, settling: None }
+        let excluded = Excluded::open(excluded);
+        Self { rules: rules.ok(), routes: routes.ok(), excluded, glance, settling: None }
     }
 
     /// Tells `news` once more, a moment later: nothing could be done about them yet.
@@ -91,11 +98,48 @@ impl Watchdog {
             let news = tokio::select! {
                 culprits = hear(self.rules.as_ref(), rules_changed) => News::Rules(culprits),
                 culprits = hear(self.routes.as_ref(), routes_removed) => News::Routes(culprits),
+                () = stirred(self.excluded.as_ref()) => return News::Glance,
                 _tick = self.glance.tick() => return News::Glance,
             };
             self.settling = Some((Instant::now() + SETTLE, news));
         }
     }
+}
+
+/// The places of cgroups that are left out.
+#[derive(Debug)]
+struct Excluded {
+    folders: Folders,
+    mount: Mount,
+    paths: Vec<PathBuf>,
+}
+
+impl Excluded {
+    fn open(excluded: &[String]) -> Option<Self> {
+        let mount = Mount::find().ok().filter(|_mount| !excluded.is_empty())?;
+        let paths = excluded.iter().map(|path| mount.path(path)).collect();
+        let folders = Folders::new();
+        let late = |error: &io::Error| warn!(%error, "excluded cgroups are noticed late");
+        let excluded = Self { folders: folders.inspect_err(late).ok()?, mount, paths };
+        excluded.watch();
+        Some(excluded)
+    }
+
+    /// The folders they would appear in, or those above that are there.
+    fn watch(&self) {
+        let above = self.paths.iter().filter_map(|path| path.parent());
+        let above = above.map(|folder| cgroup::living_ancestor(&self.mount, folder));
+        if let Err(error) = self.folders.set(above.collect()) {
+            warn!(%error, "excluded cgroups are noticed late");
+        }
+    }
+}
+
+/// Waits until an excluded cgroup may have come or gone.
+async fn stirred(excluded: Option<&Excluded>) {
+    let Some(excluded) = excluded else { return std::future::pending().await };
+    excluded.folders.stirred().await;
+    excluded.watch();
 }
 
 fn glances() -> Interval {

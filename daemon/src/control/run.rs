@@ -220,6 +220,9 @@ fn failed(message: impl Into<String>) -> Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
+        if matches!(error, RunError::Ending) {
+            return Self::new(codes::NOT_RUNNING, error.to_string());
+        }
         let why = std::error::Error::source(&error).map(ToString::to_string);
         let failure = failed(error.to_string());
         match why {

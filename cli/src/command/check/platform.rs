@@ -11,7 +11,9 @@ use crate::host::settings::Plan;
 use crate::host::{facts, program};
 
 /// What capture needs of root: name and number of each capability.
-const CAPABILITIES: [(&str, u32); 5] = [
+const CAPABILITIES: [(&str, u32); 7] = [
+    ("CAP_DAC_OVERRIDE", 1),
+    ("CAP_DAC_READ_SEARCH", 2),
     ("CAP_NET_ADMIN", 12),
     ("CAP_NET_RAW", 13),
     ("CAP_SYS_ADMIN", 21),

@@ -20,8 +20,6 @@ use crate::host::program;
 use crate::places;
 
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Another meshctl may have started one at the same moment; ours ended because of it.
-const GRACE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Asks the daemon at `socket` for a run; starts it where it is not there, or just ending.
@@ -42,11 +40,15 @@ pub(super) async fn start(
             started = Some(Started::launch(socket)?);
             continue;
         };
-        if daemon.has_ended_for(GRACE) {
+        let has_ended = daemon.has_ended();
+        if has_ended && (Instant::now() > deadline || !daemon.met_another()) {
             return Err(daemon.failure());
         }
         if Instant::now() > deadline {
             return Err(failure);
+        }
+        if has_ended {
+            started = None;
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -70,7 +72,6 @@ struct Started {
     log: PathBuf,
     /// Its standard input, which it does not read: broken once it has ended.
     life: ChildStdin,
-    ended: Option<Instant>,
 }
 
 impl Started {
@@ -104,16 +105,19 @@ impl Started {
         let life = child.stdin.take().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         // What we started has made the daemon and ended.
         child.wait()?;
-        Ok(Self { log: log_path, life, ended: None })
+        Ok(Self { log: log_path, life })
     }
 
-    fn has_ended_for(&mut self, grace: Duration) -> bool {
+    fn has_ended(&self) -> bool {
         let mut pipe = [PollFd::new(self.life.as_fd(), PollFlags::empty())];
-        let broken = poll(&mut pipe, PollTimeout::ZERO).is_ok_and(|broken| broken > 0);
-        if broken {
-            return self.ended.get_or_insert_with(Instant::now).elapsed() > grace;
-        }
-        false
+        poll(&mut pipe, PollTimeout::ZERO).is_ok_and(|broken| broken > 0)
+    }
+
+    /// It ended because another one has the state: that will answer in a moment, or is about to
+    /// end with its last run.
+    fn met_another(&self) -> bool {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.contains(codes::STATE_IN_USE.code)
     }
 
     fn failure(&self) -> Failure {

@@ -1,5 +1,6 @@
 //! What is captured, written into the programs' maps.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
@@ -134,13 +135,33 @@ impl Ebpf {
             uids: exclude.uids,
         };
         self.rules.exclude(excluded).map_err(|error| format!("exclusions: {error}"))?;
-        for path in &exclude.cgroups {
-            let Ok(id) = cgroup::id(&self.mount.path(path)) else { continue };
-            let left = scope(Scope::Cgroup(id), self.level(id)?);
-            let set = self.rules.set_scope(left, Rule::Leave);
-            set.map_err(|error| format!("exclusion of cgroup {path}: {error}"))?;
+        self.leave_out()
+    }
+
+    /// A cgroup that was made anew has another id.
+    pub(in super::super) fn leave_out(&mut self) -> Result<(), String> {
+        let now = self.excluded_cgroups();
+        for gone in &self.left_out - &now {
+            // It held nobody any more.
+            self.rules.remove_scope(scope(Scope::Cgroup(gone), 0)).ok();
         }
+        for id in &now {
+            let left = scope(Scope::Cgroup(*id), self.level(*id)?);
+            let set = self.rules.set_scope(left, Rule::Leave);
+            set.map_err(|error| format!("exclusion of a cgroup: {error}"))?;
+        }
+        self.left_out = now;
         Ok(())
+    }
+
+    /// The cgroups to leave out have come or gone since.
+    pub(in super::super) fn is_outdated(&self) -> bool {
+        self.excluded_cgroups() != self.left_out
+    }
+
+    fn excluded_cgroups(&self) -> BTreeSet<u64> {
+        let paths = self.config.exclude.cgroups.iter().map(|path| self.mount.path(path));
+        paths.filter_map(|path| cgroup::id(&path).ok()).collect()
     }
 }
 

@@ -17,20 +17,21 @@ pub(super) fn members(
     cookie: u64,
 ) -> Vec<Member> {
     let kind = |everything| if everything { Kind::Everything } else { Kind::Mesh };
-    let cgroup = |path: &Path, kind| {
+    let cgroup = |path: &Path, inode, kind| {
         let below = path.strip_prefix(mount.root()).unwrap_or(path);
         let is = format!("-m cgroup --path {}", quoted(&below.display().to_string()));
-        (Reverse(below.components().count()), Member { is, kind })
+        (Reverse(below.components().count()), Member { is, inode, kind })
     };
     let out = excluded.iter().map(|path| mount.path(path));
-    let out = out.filter(|path| cgroup::id(path).is_ok()).map(|path| cgroup(&path, Kind::Out).1);
+    let out = out.filter_map(|path| Some(cgroup(&path, cgroup::id(&path).ok()?, Kind::Out).1));
     let mut cgroups = Vec::new();
     let mut wider = Vec::new();
     for ScopeRule { scope, everything } in targets.scopes.values() {
         let kind = kind(*everything);
         match *scope {
             Scope::Cgroup(inode) => {
-                cgroups.extend(mount.by_id(inode).ok().map(|path| cgroup(&path, kind)));
+                let path = mount.by_id(inode).ok();
+                cgroups.extend(path.map(|path| cgroup(&path, inode, kind)));
             }
             Scope::Netns(its) if its == cookie => wider.push((0, String::new(), kind)),
             Scope::Netns(_elsewhere) => {}
@@ -41,7 +42,7 @@ pub(super) fn members(
     cgroups.sort_by(|(deep, a), (deeper, b)| (deep, &a.is).cmp(&(deeper, &b.is)));
     wider.sort();
     let cgroups = cgroups.into_iter().map(|(_, member)| member);
-    let wider = wider.into_iter().map(|(_, is, kind)| Member { is, kind });
+    let wider = wider.into_iter().map(|(_, is, kind)| Member { is, inode: 0, kind });
     out.chain(cgroups).chain(wider).collect()
 }
 
@@ -49,5 +50,8 @@ pub(super) fn members(
 pub(super) fn trial() -> Vec<Member> {
     let is = ["-m cgroup --path \"\"", "-m owner --uid-owner 0", ""];
     let kinds = [Kind::Out, Kind::Mesh, Kind::Everything];
-    is.into_iter().zip(kinds).map(|(is, kind)| Member { is: is.to_owned(), kind }).collect()
+    is.into_iter()
+        .zip(kinds)
+        .map(|(is, kind)| Member { is: is.to_owned(), inode: 0, kind })
+        .collect()
 }

@@ -64,6 +64,8 @@ pub(super) const ALL: [&Chains; 3] = [&CAPTURING[0], &CAPTURING[1], &REFUSING];
 pub(super) struct Member {
     /// "-m cgroup --path x"; empty for everybody.
     pub(super) is: String,
+    /// The rule means the cgroup that had the path when it was loaded, not one made anew.
+    pub(super) inode: u64,
     pub(super) kind: Kind,
 }
 
@@ -142,7 +144,7 @@ impl Ruleset<'_> {
     fn scopes(&self, transport: Transport) -> Vec<String> {
         let (own, mask) = (self.config.mark_own, self.config.mark_mask);
         let mut rules = vec![format!("-A MESHD_OUT -m mark --mark {own:#x}/{mask:#x} -j RETURN")];
-        for Member { is, kind } in self.members {
+        for Member { is, kind, .. } in self.members {
             let verdict = match kind {
                 Kind::Out => "-j RETURN",
                 Kind::Mesh => "-g MESHD_MESH",

@@ -12,7 +12,7 @@ use mesh_proto::manifest::{
 };
 
 use super::Declared;
-use crate::model::{self, Declared as Speaks, Health, Place, Probe, ServiceName};
+use crate::model::{self, Declared as Speaks, Health, Probe, ServiceName};
 use crate::registry::{Claim, ClaimKey};
 
 impl Declared {
@@ -44,21 +44,21 @@ impl Declared {
         keys.filter_map(|key| self.effective(&key, node).map(|object| (key, object))).collect()
     }
 
-    /// Labels of the endpoint at `place`.
+    /// Labels of the endpoint at `address`.
     pub(crate) fn labels(
         &self,
         service: &ServiceName,
-        place: Place,
+        address: SocketAddr,
         node: &str,
     ) -> BTreeMap<String, String> {
         let object = self.service_object(service).map(|held| &held.value);
         if let Some(Object::Service(object)) = object
-            && let Some(written) = written_at(&object.spec, place.address, node)
+            && let Some(written) = written_at(&object.spec, address, node)
         {
             return written.labels.clone();
         }
-        let key = |place| ClaimKey { service: service.clone(), place };
-        self.claims.get(&key(place)).map(|held| held.value.labels.clone()).unwrap_or_default()
+        let key = ClaimKey { service: service.clone(), address };
+        self.claims.get(&key).map(|held| held.value.labels.clone()).unwrap_or_default()
     }
 }
 
@@ -89,13 +89,15 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
     let spec = &mut whole.spec;
     let written = spec.endpoints.len();
     for claim in claims {
-        let said = ServicePort { port: claim.port, protocol: protocol(claim.protocol) };
-        match spec.ports.iter_mut().find(|port| port.is_same(&said)) {
+        match spec.ports.iter_mut().find(|port| port.port == claim.port) {
             Some(port) if port.protocol == Protocol::Detect => {
-                port.protocol = said.protocol;
+                port.protocol = protocol(claim.protocol);
             }
             Some(_) => {}
-            None => spec.ports.push(said),
+            None => {
+                let protocol = protocol(claim.protocol);
+                spec.ports.push(ServicePort { port: claim.port, protocol });
+            }
         }
         if claim.compat == model::Compat::Lenient {
             spec.compat = Compat::Lenient;
@@ -107,10 +109,10 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
             spec.endpoints.push(endpoint(claim, node));
         }
     }
-    if let Some(only) = spec.only_port() {
+    if let [only] = spec.ports.as_slice() {
         // Whoever writes a manifest would leave it out: it cannot be another.
         for endpoint in spec.endpoints.iter_mut().skip(written) {
-            endpoint.service_port.take_if(|port| *port == only);
+            endpoint.service_port.take_if(|port| *port == only.port);
         }
     }
     whole

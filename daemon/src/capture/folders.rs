@@ -9,16 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use tokio::io::unix::AsyncFd;
 
-use crate::capture::host;
+use super::host;
 
 #[derive(Debug)]
-pub(super) struct Watches {
+pub(super) struct Folders {
     inotify: Inotify,
     readable: AsyncFd<OwnedFd>,
     set: Mutex<BTreeMap<PathBuf, WatchDescriptor>>,
 }
 
-impl Watches {
+impl Folders {
     /// Must be called inside the runtime.
     pub(super) fn new() -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
