@@ -3,7 +3,7 @@ import json
 import re
 import subprocess
 
-from proc import Process, cpu_ns, pinned, wait_for
+from proc import EVERYWHERE, Process, cpu_ns, pinned, tie, wait_for
 
 
 def milliseconds(text):
@@ -11,8 +11,8 @@ def milliseconds(text):
     return float(number) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
 
 
-def client(bench, argv, seconds):
-    done = subprocess.run(pinned(bench.load_cpu, argv), capture_output=True, text=True, timeout=seconds + 20)
+def client(bench, argv, seconds, cpus=None):
+    done = subprocess.run(pinned(cpus or bench.load_cpu, argv), capture_output=True, text=True, timeout=seconds + 20)
     return done.stdout + (done.stderr if done.returncode else "")
 
 
@@ -37,12 +37,22 @@ def http(bench, row, seconds):
             "p50_ms": milliseconds(latency["50"]), "p99_ms": milliseconds(latency["99"])}
 
 
-def bulk(bench, row, seconds):
+def bulk(bench, row, seconds, cpus=None):
     """iperf3, one stream towards the server."""
     host, port = row.bulk
     argv = row.client(["iperf3", "-c", host, "-p", str(port), "-t", str(seconds), "-J"])
-    received = json.loads(client(bench, argv, seconds))["end"]["sum_received"]
+    received = json.loads(client(bench, argv, seconds, cpus))["end"]["sum_received"]
     return {"n": received["bytes"] / 2**30, "rate": received["bits_per_second"] / 1e9, "failed": 0}
+
+
+def loose(bench, row, seconds):
+    """The same with client, proxy and server on whatever CPU the scheduler likes, as on any host."""
+    server = bench.servers["iperf3"].pids()
+    tie([*row.pids(), *server], EVERYWHERE)
+    try:
+        return bulk(bench, row, seconds, EVERYWHERE)
+    finally:
+        tie(server, str(bench.load_cpu))
 
 
 def connect(bench, row, seconds):
@@ -119,4 +129,4 @@ def attach(bench, row, seconds):
 
 # Its name is also the attribute of a row that says where its client goes; None: not measured.
 SCENARIOS = {load.__name__: load
-             for load in (http, bulk, connect, take, aside, datagrams, singles, loss, attach)}
+             for load in (http, bulk, loose, connect, take, aside, datagrams, singles, loss, attach)}

@@ -56,8 +56,17 @@ def busy_ticks():
     return fields[0] + fields[1] + fields[2] + fields[5] + fields[6]
 
 
-def pinned(cpu, argv):
-    return ["taskset", "-c", str(cpu), *argv]
+EVERYWHERE = f"0-{os.cpu_count() - 1}"
+
+
+def pinned(cpus, argv):
+    return ["taskset", "-c", str(cpus), *argv]
+
+
+def tie(pids, cpus):
+    """Ties all threads of these processes to other CPUs."""
+    for pid in pids:
+        subprocess.run(["taskset", "-a", "-p", "-c", cpus, str(pid)], check=True, stdout=subprocess.DEVNULL)
 
 
 class Process:

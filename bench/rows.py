@@ -21,7 +21,7 @@ class Row:
 
     name, process = "", None
     http, bulk, connect = ("127.0.0.1", 10080), ("127.0.0.1", 10120), ("127.0.0.1", 10121)
-    take = aside = datagrams = singles = loss = attach = None
+    loose = take = aside = datagrams = singles = loss = attach = None
     # Where captured connections are delivered: the server of `take` listens there, ahead of the proxy.
     listener = 15001
 
@@ -56,7 +56,7 @@ class Direct(Row):
     """No proxy: what the load generator and the backend can do."""
 
     name, http, bulk, connect = "direct", ("127.0.0.1", 9080), ("127.0.0.1", 9201), ("127.0.0.1", 9301)
-    take, datagrams, singles = ("127.0.0.1", 15001), ("127.0.0.1", 9300), True
+    loose, take, datagrams, singles = True, ("127.0.0.1", 15001), ("127.0.0.1", 9300), True
 
     def start(self):
         pass
@@ -81,7 +81,7 @@ class Haproxy(Row):
 class HaproxySplice(Haproxy):
     """Its splice(2) mode: the mark for bulk transfers."""
 
-    name, http, bulk, connect = "haproxy-splice", None, ("127.0.0.1", 10122), None
+    name, http, bulk, loose, connect = "haproxy-splice", None, ("127.0.0.1", 10122), True, None
 
 
 class HaproxyRedirect(Haproxy):
@@ -121,7 +121,7 @@ class Nginx(Row):
 
 
 class Envoy(Row):
-    name, connect = "envoy", None
+    name, loose, connect = "envoy", True, None
 
     def binary(self):
         found = glob.glob(f"{VENV}/lib/python3*/site-packages/envoy/_bin/envoy")
@@ -144,7 +144,8 @@ class Meshd(Row):
 
     name, backend = "meshd", "ebpf"
     aside = ("127.0.0.1", 15001)
-    take = datagrams = singles = loss = attach = True  # measured; where to is known once it runs
+    # Measured; where to is known once it runs.
+    http = bulk = loose = connect = take = datagrams = singles = loss = attach = True
     # Nobody answers at 9399: `take` listens in meshd's place.
     services = {"web": "http:9080", "bulk": "tcp:9201", "one": "tcp:9301", "echo": "udp:9300", "taken": "tcp:9399"}
 
@@ -184,7 +185,10 @@ class Meshd(Row):
     def declare(self):
         for service, port in self.services.items():
             self.meshctl("register", service, "--port", port)
-        self.http, self.bulk, self.connect, self.datagrams, self.take = map(self.address, self.services)
+        places = map(self.address, self.services)
+        for load, place in zip(("http", "bulk", "connect", "datagrams", "take"), places):
+            if getattr(self, load):
+                setattr(self, load, place)
 
     def attach_all(self, count):
         """Makes `count` empty cgroups workloads by one gRPC call each, one after another on one connection. Seconds
@@ -211,12 +215,16 @@ class Meshd(Row):
 
 
 class MeshdNft(Meshd):
-    name, backend = "meshd-nft", "nft"
+    name, backend, loose = "meshd-nft", "nft", None
 
 
 class MeshdIptables(Meshd):
+    """As nft where it matters; what differs is measured."""
+
+    name, backend = "meshd-iptables", "iptables"
+    http = bulk = loose = singles = loss = None
     # A rule per workload, all loaded with each: nobody attaches a thousand this way.
-    name, backend, attach = "meshd-iptables", "iptables", None
+    attach = None
 
 
 @contextlib.contextmanager
@@ -243,8 +251,8 @@ def varint(number):
 class MeshdConnect(Meshd):
     """The endpoint chosen by the kernel when the client connects: the connection itself is direct."""
 
-    name, http, connect, aside = "meshd-connect", None, None, None
-    datagrams = singles = loss = attach = None
+    name, backend = "meshd-connect", "ebpf"
+    http = connect = aside = datagrams = singles = loss = attach = None
     listener = 9302
     services = {"bulk": "tcp:9201", "taken": "tcp:9302"}
 

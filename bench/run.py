@@ -56,12 +56,13 @@ class Bench:
                 file.write(value)
         backends = {"nginx": ["nginx", "-c", self.conf("backend.conf")], "iperf3": ["iperf3", "-s", "-p", "9201"],
                     "answer": [self.load, "answer", "9301"], "echo": [self.load, "echo", str(self.echo[1])]}
-        started = [Process(argv, self.load_cpu, f"{self.run}/backend-{name}.log") for name, argv in backends.items()]
+        self.servers = {name: Process(argv, self.load_cpu, f"{self.run}/backend-{name}.log")
+                        for name, argv in backends.items()}
         try:
             wait_for("the backends listen", lambda: all(map(listens, (9080, 9201, 9301))))
-            yield started
+            yield self.servers.values()
         finally:
-            for process in started:
+            for process in self.servers.values():
                 process.stop()
 
 
@@ -109,10 +110,10 @@ def quiet_sample(bench, row, load, backends):
 
 
 def idle_memory(bench, row):
-    """MiB resident after two quiet seconds."""
+    """MiB resident after a quiet second."""
     try:
         row.start()
-        time.sleep(2)
+        time.sleep(1)
         return resident_kib(row.pids()) / 1024
     finally:
         row.stop()
