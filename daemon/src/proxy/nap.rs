@@ -1,7 +1,8 @@
-//! Short sleeps of a worker while datagrams come so fast that waking for each costs more than
-//! carrying it, as network cards hold back interrupts.
+//! Short sleeps of a worker while datagrams follow each other fast: those that come together go
+//! on together, which is cheaper than to be woken for each, as network cards hold back interrupts.
 //!
 //! Only a worker that has nothing else to do sleeps; what comes for it meanwhile waits as long.
+//! Questions and answers one by one bring no nap, however many there are.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -11,17 +12,16 @@ use std::time::Duration;
 
 /// How long datagrams gather: what a nap adds to the way of one, at most.
 const LENGTH: Duration = Duration::from_micros(100);
-/// Over how long their rate is taken (nanoseconds), and from how many on a nap pays. One client
-/// that waits for each answer stays below it.
+/// Over how long followers are counted (nanoseconds), and from how many on a nap pays.
 const SPAN: u64 = 1_000_000;
-const MANY: u64 = 64;
+const MANY: u64 = 32;
 
-/// The rate of a worker's datagrams, and whether a nap follows.
+/// The rate of datagrams that went on with the one before them, and whether a nap is due.
 #[derive(Debug, Default)]
 pub(super) struct Nap {
     due: Arc<Due>,
     since: Cell<u64>,
-    moved: Cell<u64>,
+    followers: Cell<u64>,
     many: Cell<bool>,
 }
 
@@ -34,18 +34,18 @@ impl Nap {
         Self { due, ..Self::default() }
     }
 
-    /// `moved` datagrams were carried in a turn that began at `now`.
-    pub(super) fn note(&self, moved: usize, now: u64) {
-        let moved_so_far = self.moved.get() + moved as u64;
+    /// So many in a turn that began at `now`.
+    pub(super) fn note(&self, followers: u64, now: u64) {
+        let all = self.followers.get() + followers;
         let span = now.saturating_sub(self.since.get());
         if span < SPAN {
-            self.moved.set(moved_so_far);
+            self.followers.set(all);
         } else {
-            self.many.set(moved_so_far >= MANY * span / SPAN);
+            self.many.set(all >= MANY * span / SPAN);
             self.since.set(now);
-            self.moved.set(0);
+            self.followers.set(0);
         }
-        if moved > 0 && self.many.get() {
+        if followers > 0 && self.many.get() {
             self.due.0.store(true, Relaxed);
         }
     }
@@ -74,18 +74,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_rate_one_client_cannot_reach_alone_brings_naps() {
-        assert!(!naps(3, SPAN / 20), "60 datagrams per millisecond");
-        assert!(naps(4, SPAN / 20), "80 datagrams per millisecond");
-        assert!(!naps(80, 2 * SPAN), "a burst every other millisecond");
-        assert!(!naps(0, SPAN), "nothing moved");
+    fn naps_come_with_many_followers_and_end_with_them() {
+        assert!(naps(2, SPAN / 20), "40 per millisecond");
+        assert!(!naps(1, SPAN / 20), "20 per millisecond");
+        assert!(!naps(60, 2 * SPAN), "a burst every other millisecond");
+        assert!(!naps(0, SPAN / 20), "none");
     }
 
-    /// Whether a worker that carries `moved` datagrams every so often naps in between.
-    fn naps(moved: usize, every: u64) -> bool {
+    /// Whether a worker naps in which so many are noted every so often.
+    fn naps(followers: u64, every: u64) -> bool {
         let due = Arc::new(Due::default());
         let nap = Nap::new(Arc::clone(&due));
-        (1..100).for_each(|turn| nap.note(moved, turn * every));
+        (1..100).for_each(|turn| nap.note(followers, turn * every));
         due.0.load(Relaxed)
     }
 }

@@ -95,19 +95,19 @@ pub(super) async fn serve(
 impl<'w> Server<'w> {
     fn poll(&mut self, cx: &mut Context<'_>, worker: &Rc<Worker>) -> Poll<()> {
         self.now = self.worker.clock.now();
-        let (mut all, mut turns) = (0, 0);
-        loop {
-            let moved = self.take_captured(cx) + self.take_answers(cx);
-            (all, turns) = (all + moved, turns + 1);
-            if moved == 0 {
-                break;
-            }
-            if turns == TURNS {
-                cx.waker().wake_by_ref();
+        let mut idle = false;
+        for _ in 0..TURNS {
+            let asked = self.take_captured(cx);
+            let answered = self.take_answers(cx);
+            idle = !asked && !answered;
+            if idle {
                 break;
             }
         }
-        self.worker.nap.note(all, self.now);
+        if !idle {
+            cx.waker().wake_by_ref();
+        }
+        self.worker.nap.note(self.batch.take_followers(), self.now);
         self.look_after(cx, worker);
         if self.worker.is_draining() && self.table.is_empty() {
             return Poll::Ready(());
@@ -115,9 +115,9 @@ impl<'w> Server<'w> {
         Poll::Pending
     }
 
-    /// Carries captured datagrams on; returns how many there were.
-    fn take_captured(&mut self, cx: &mut Context<'_>) -> usize {
-        let mut all = 0;
+    /// Carries captured datagrams on; `false` when there were none.
+    fn take_captured(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
         for number in 0..self.door.sockets.len() {
             let Some(socket) = self.door.sockets.get(number) else { continue };
             let Poll::Ready(Ok(mut guard)) = socket.poll_read_ready(cx) else { continue };
@@ -131,10 +131,10 @@ impl<'w> Server<'w> {
             {
                 tracing::debug!(%error, "no datagram received");
             }
-            all += count;
+            any |= count > 0;
             self.carry(number, count);
         }
-        all
+        any
     }
 
     /// Carries the first `count` datagrams of the batch, those of one session together.
@@ -243,18 +243,17 @@ impl<'w> Server<'w> {
         }
     }
 
-    /// Passes on what endpoints have sent; returns how many datagrams that were, and not 0 when an
-    /// endpoint had something else to say.
-    fn take_answers(&mut self, cx: &mut Context<'_>) -> usize {
+    /// Passes on what endpoints have sent; `false` when that was nothing.
+    fn take_answers(&mut self, cx: &mut Context<'_>) -> bool {
         let events = self.upstreams.poll(cx);
         let mut waiting = std::mem::take(&mut self.unfinished);
         waiting.extend((0..events).map(|event| self.upstreams.number(event)));
-        let (heard, mut answers) = (waiting.len(), 0);
+        let any = !waiting.is_empty();
         let mut filled = 0;
         for number in waiting.drain(..) {
             let mut batches = 0;
             while self.fill(number, &mut filled) {
-                answers += self.flush(&mut filled);
+                self.flush(&mut filled);
                 batches += 1;
                 if batches == BATCHES {
                     self.unfinished.push(number);
@@ -266,7 +265,8 @@ impl<'w> Server<'w> {
             // The same memory again.
             self.unfinished = waiting;
         }
-        heard.max(answers + self.flush(&mut filled))
+        self.flush(&mut filled);
+        any
     }
 
     /// Takes what the session's endpoint has sent into the batch; `true` when more is to come.
@@ -303,8 +303,8 @@ impl<'w> Server<'w> {
         }
     }
 
-    /// Sends the answers in the batch; returns how many there were.
-    fn flush(&mut self, filled: &mut usize) -> usize {
+    /// Sends the answers in the batch.
+    fn flush(&mut self, filled: &mut usize) {
         let mut start = 0;
         while start < *filled {
             let way = self.ways.get(start).copied().unwrap_or(Way::Own(0));
@@ -318,7 +318,7 @@ impl<'w> Server<'w> {
             }
             start = end;
         }
-        std::mem::take(filled)
+        *filled = 0;
     }
 
     /// Ends sessions that fell silent, and hands what passed to the counters.

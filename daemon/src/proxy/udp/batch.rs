@@ -30,6 +30,8 @@ pub(super) struct Batch {
     controls: [Controls; SLOTS],
     vectors: [libc::iovec; SLOTS],
     headers: [libc::mmsghdr; SLOTS],
+    /// Datagrams sent as one with the one before them.
+    followers: u64,
 }
 
 /// What a call needs beside the payloads.
@@ -63,6 +65,7 @@ impl Batch {
             controls: [Controls::default(); SLOTS],
             vectors: [vector; SLOTS],
             headers: [header; SLOTS],
+            followers: 0,
         })
     }
 
@@ -233,7 +236,15 @@ impl Batch {
         // SAFETY: as in `receive`.
         let sent = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
         let sent = usize::try_from(sent).map_err(|_negative| io::Error::last_os_error())?;
-        Ok(headers.iter().take(sent).map(|header| header.msg_hdr.msg_iovlen).sum())
+        let datagrams: usize =
+            headers.iter().take(sent).map(|header| header.msg_hdr.msg_iovlen).sum();
+        self.followers += (datagrams - sent) as u64;
+        Ok(datagrams)
+    }
+
+    /// How many datagrams were sent as one with the one before them since this was asked last.
+    pub(super) fn take_followers(&mut self) -> u64 {
+        std::mem::take(&mut self.followers)
     }
 
     /// Whether the first message failed because its datagrams went as one: they do not fit the
