@@ -28,7 +28,7 @@ pub(crate) struct Settle {
 #[derive(Clone, Debug)]
 pub(crate) struct Keeper {
     requests: mpsc::Sender<Settle>,
-    /// Some namespace was wanted the last time.
+    /// Some namespace was wanted once: until then there is nothing to close.
     any: Arc<AtomicBool>,
 }
 
@@ -41,9 +41,10 @@ impl Keeper {
     /// Returns once exactly the `wanted` namespaces have gates, as far as that can be; with what
     /// could not be done.
     pub(crate) async fn settle(&self, wanted: Namespaces) -> Refused {
-        let wants = !wanted.is_empty();
-        if !self.any.swap(wants, Relaxed) && !wants {
-            return Refused::new(); // as it was
+        if !wanted.is_empty() {
+            self.any.store(true, Relaxed);
+        } else if !self.any.load(Relaxed) {
+            return Refused::new();
         }
         let (done, outcome) = oneshot::channel();
         if self.requests.send(Settle { wanted, done }).await.is_err() {
