@@ -70,7 +70,7 @@ def sample(bench, row, load, backends):
     """One row under one load: cost per unit from the scheduler's own figures."""
     try:
         row.start()
-        if load is not loads.attach:
+        if load not in (loads.attach, loads.loss):
             load(bench, row, 1)  # warm: pools filled, pages touched
         proxy, others = row.pids(), [pid for process in backends for pid in process.pids()]
 
