@@ -11,6 +11,7 @@ mod namespaces;
 mod notify;
 mod plan;
 mod ports;
+mod reload;
 mod start;
 mod stop;
 

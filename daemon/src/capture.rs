@@ -13,6 +13,7 @@ mod attach;
 mod backend;
 mod callers;
 mod cgroup;
+mod change;
 mod claim;
 mod cleanup;
 mod connections;
@@ -45,15 +46,16 @@ mod rights;
 mod rootless;
 mod routes;
 mod runs;
+mod side;
 mod status;
 mod verdict;
 mod watchdog;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -74,19 +76,17 @@ pub(crate) use cleanup::clean_up;
 pub(crate) use connections::open_connections;
 pub(crate) use disguise::{Disguise, Worn};
 use follow::Follower;
-use front::Front;
 pub(crate) use gate::{Blueprint, GateId, Home, Keeper, Namespaces, Refused, Role, Settle, Tag};
 pub(crate) use iptables::watch as watch_rules;
-use netns::Site;
 pub(crate) use netns::foreign;
 pub(crate) use origin::{Origin, Origins};
 pub(crate) use plan::Detour;
 pub(crate) use preview::{Preview, preview};
 pub(crate) use process::started_at;
 pub(crate) use raw::{HEADER, Raw, reachable, write_header};
-use ready::Ready;
 pub(crate) use rootless::Rootless;
 pub(crate) use runs::{EndedRun, Run, RunError, Runs, Wanted};
+use side::Side;
 pub(crate) use status::{Counters, InForce, Status};
 pub(crate) use verdict::Verdict;
 
@@ -117,6 +117,8 @@ pub(crate) struct Prepared {
     backend: Backend,
     origins: Origins,
     notes: Vec<String>,
+    /// Where what comes in is to arrive.
+    arrival: Vec<OwnedFd>,
     asks: Asks,
     asked: mpsc::Receiver<Ask>,
 }
@@ -138,7 +140,8 @@ impl Prepared {
         }
         let origins = backend.origins();
         let (asks, asked) = Asks::new();
-        Ok(Self { config: config.clone(), backend, origins, notes, asks, asked })
+        let (config, arrival) = (config.clone(), Vec::new());
+        Ok(Self { config, backend, origins, notes, arrival, asks, asked })
     }
 
     /// To be asked for capture in other network namespaces; answers once it is installed.
@@ -157,11 +160,9 @@ impl Prepared {
     /// # Errors
     /// The kernel takes one of them for no listening socket.
     pub(crate) fn arrive_at(&mut self, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
-        match &mut self.backend {
-            Backend::Ebpf(ebpf) => ebpf.arrive_at(sockets),
-            // They find the sockets by their ports.
-            Backend::Nft(_) | Backend::Iptables(_) | Backend::Netns(_) | Backend::None => Ok(()),
-        }
+        let owned = sockets.iter().map(|socket| socket.try_clone_to_owned());
+        self.arrival = owned.collect::<io::Result<_>>()?;
+        arrive_at(&mut self.backend, sockets)
     }
 
     /// Installs everything for the newest snapshot or nothing, and starts following `reader`.
@@ -175,38 +176,58 @@ impl Prepared {
         mut reader: Reader,
         events: Events,
     ) -> Result<Capture, CaptureError> {
-        let Self { config, backend, origins, notes, asks, asked } = self;
-        let detour = backend.detour(&config);
-        let targets = plan::targets(&reader.peek(), &config, detour);
-        let captures = !backend.is_guest();
-        let (own, programs) = if captures {
+        let Self { config, backend, origins, notes, arrival, asks, asked } = self;
+        if !backend.is_guest() {
             let runs = cgroup::Mount::find().map(|mount| mount.path(&config.cgroup));
             let runs = runs.map_err(|source| failed("find the cgroup2 mount", source))?;
             std::fs::create_dir_all(&runs)
                 .map_err(|source| failed("make the cgroup of runs", source))?;
-            let entries = front::entries(&config, &backend, &Site::OWN)
-                .map_err(|source| failed("find this host's addresses", source))?;
-            Front::install(&config, Site::OWN, backend, entries, &targets).await?
-        } else {
-            (Front::guest(backend), 0)
-        };
-        let name = own.backend.name();
+        }
+        let terms = Arc::new(ArcSwap::from_pointee(Terms::of(&config, &backend)));
+        let side = Side::install(&config, backend, &reader.peek(), None).await?;
+        let name = side.backend().name();
         info!(backend = name, ?notes, "capture is ready");
+        let programs = side.programs();
         let status = Status { backend: name, notes, programs, ..Status::default() };
         let status = Arc::new(Mutex::new(status));
         let stop = CancellationToken::new();
         let follower = Follower {
-            config: config.clone(),
+            config,
+            terms: Arc::clone(&terms),
             status: Arc::clone(&status),
-            captured: targets,
-            ready: Ready::default(),
             origins,
-            own,
-            elsewhere: BTreeMap::new(),
+            arrival,
+            side,
+            leaving: Vec::new(),
             events,
         };
         let follower = tokio::spawn(follower.run(reader, asked, stop.clone()));
-        Ok(Capture { config, detour, captures, status, asks, stop, follower })
+        Ok(Capture { terms, status, asks, stop, follower })
+    }
+}
+
+/// What comes in is taken to these sockets.
+fn arrive_at(backend: &mut Backend, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    match backend {
+        Backend::Ebpf(ebpf) => ebpf.arrive_at(sockets),
+        // They find the sockets by their ports.
+        Backend::Nft(_) | Backend::Iptables(_) | Backend::Netns(_) | Backend::None => Ok(()),
+    }
+}
+
+/// What capture goes by, for whoever has to foretell what it does.
+#[derive(Debug)]
+struct Terms {
+    config: config::Capture,
+    /// The backend leads virtual addresses to endpoints by itself.
+    leads: bool,
+    captures: bool,
+}
+
+impl Terms {
+    fn of(config: &config::Capture, backend: &Backend) -> Self {
+        let (leads, captures) = (backend.wants_endpoints(), !backend.is_guest());
+        Self { config: config.clone(), leads, captures }
     }
 }
 
@@ -216,9 +237,7 @@ const BOTH_KINDS: &str =
 /// Capture in force, following the snapshots.
 #[derive(Debug)]
 pub(crate) struct Capture {
-    config: config::Capture,
-    detour: Detour,
-    captures: bool,
+    terms: Arc<ArcSwap<Terms>>,
     status: Arc<Mutex<Status>>,
     asks: Asks,
     stop: CancellationToken,
@@ -236,17 +255,26 @@ impl Capture {
         pid: u32,
         place: Place,
     ) -> io::Result<Verdict> {
-        verdict::of((&self.config, self.detour), snapshot, pid, place)
+        let terms = self.terms.load();
+        verdict::of((&terms.config, self.detour(snapshot)), snapshot, pid, place)
     }
 
     /// Anything of the host's is taken.
     pub(crate) fn captures(&self) -> bool {
-        self.captures
+        self.terms.load().captures
     }
 
     /// What a bypass can do here.
-    pub(crate) fn detour(&self) -> Detour {
-        self.detour
+    pub(crate) fn detour(&self, snapshot: &Snapshot) -> Detour {
+        Detour::of(snapshot, self.terms.load().leads)
+    }
+
+    /// Goes by other settings from now on: everything or nothing, without a gap.
+    ///
+    /// # Errors
+    /// It cannot; capture goes on as it was.
+    pub(crate) async fn change(&self, config: &config::Capture) -> Result<(), CaptureError> {
+        self.asks.change(config.clone()).await
     }
 
     pub(crate) async fn status(&self) -> Status {

@@ -5,6 +5,7 @@
 
 mod exclude;
 mod flags;
+mod live;
 mod places;
 mod raw;
 
@@ -70,7 +71,7 @@ pub(crate) struct Grant {
     pub(crate) gids: Vec<u32>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capture {
     pub(crate) backend: BackendChoice,
     /// Cgroup below the cgroup2 mount that holds every run, "meshd.slice".

@@ -19,6 +19,7 @@ mod metrics;
 mod record;
 mod registry;
 mod run;
+mod settings;
 mod socket;
 mod status;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub(crate) use bypass::follow as follow_bypasses;
 use core::Core;
 pub(crate) use files::Manifests;
 pub(crate) use run::{adopt, forget, workload};
+pub(crate) use settings::{Settings, SettingsProblem};
 pub(crate) use socket::{BindError, Socket};
 
 /// The largest manifest, 16 MiB of text, and its envelope.
@@ -64,8 +66,7 @@ const MAX_MESSAGE: usize = 20 << 20;
 /// What the API shows and changes.
 pub(crate) struct Daemon {
     pub(crate) identity: config::Identity,
-    /// Key, value and origin of every setting.
-    pub(crate) settings: Vec<(String, String, String)>,
+    pub(crate) settings: Settings,
     pub(crate) workers: u32,
     pub(crate) store: Arc<Store>,
     pub(crate) published: Arc<Published>,

@@ -56,8 +56,6 @@ pub(crate) struct Parts {
     pub(crate) telemetry: Telemetry,
     pub(crate) rings: Rings,
     pub(crate) names: Names,
-    /// Clients outside the mesh are refused where a service does not say otherwise.
-    pub(crate) strict: bool,
 }
 
 /// The running workers.

@@ -15,7 +15,8 @@ pub(crate) use snapshot::{
     PathMatch, Port, Service, Snapshot, Split, StrMatch, Subset, Target,
 };
 pub(crate) use store::{
-    Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, Store, Topic,
-    UndoError, UpdateError, View, claimed_spec, protocol, service_key, written_at, written_at_mut,
+    Action, Change, Damage, Declared, Draft, Held, Live, Mutation, Outcome, Past, RuntimeError,
+    Store, Topic, UndoError, UpdateError, View, claimed_spec, protocol, service_key, written_at,
+    written_at_mut,
 };
 pub(crate) use vip::{NoFreeAddress, Vips};

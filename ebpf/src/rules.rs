@@ -12,7 +12,7 @@ use crate::maps::{or_gone, take};
 use crate::shared::{RawConfig, RawNetns, flags, words};
 use crate::{Destination, Excluded, LoadError, Rule, Scope, Transport};
 
-/// What never changes while meshd runs.
+/// What the programs are told at once; only the last two change while meshd runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Cookie of the network namespace with the listeners (`SO_NETNS_COOKIE`).
@@ -68,6 +68,15 @@ impl Rules {
     /// The kernel refused.
     pub fn set_sources(&mut self, sources: (Ipv4Addr, Ipv6Addr)) -> Result<(), MapError> {
         self.sources = sources;
+        self.write()
+    }
+
+    /// What becomes of calls while meshd is gone.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn set_absence(&mut self, fail_closed: bool, strict: bool) -> Result<(), MapError> {
+        self.settings = Settings { fail_closed, strict, ..self.settings };
         self.write()
     }
 

@@ -237,9 +237,11 @@ fn other_flags_show_what_changes_and_change_only_that() {
     let machine = Machine::boot("i9");
     let before = machine.state();
     machine.meshctl(&[&INSTALL[..], &["--exclude-port", "9000"]].concat()).exits(0);
+    let pid = machine.sh("pgrep -x meshd");
     let change = [&INSTALL[..], &["--backend", "nft"]].concat();
     let shown = machine.meshctl(&change).exits(0);
-    shown.says(&["backend: nft", "meshd (restarted)"]);
+    shown.says(&["backend: nft", "meshd (reloaded, capture goes on)"]);
+    assert_eq!(machine.sh("pgrep -x meshd"), pid, "restarted");
     let settings = machine.sh("cat /etc/meshd/config.yaml");
     assert!(settings.contains("9000") && settings.contains("nft"), "{settings}");
     let status = machine.meshctl(&["status", "-o", "json"]).clean().json();

@@ -158,6 +158,28 @@ fn until_ready(
     }
 }
 
+/// Has meshd read its settings again, and waits until it did.
+pub(crate) fn reload(places: &Places) -> Result<GetStatusResponse, Failure> {
+    let silent = || Failure::new(&codes::NOT_RUNNING, "meshd does not answer");
+    let pid = daemon::running(places).ok_or_else(silent)?;
+    let before = daemon::status(places).ok_or_else(silent)?.settings_read;
+    process::signal(pid, Signal::SIGHUP);
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        match daemon::status(places) {
+            Some(status) if status.settings_read > before => return Ok(status),
+            _ if Instant::now() > deadline => {
+                return Err(Failure::new(
+                    &codes::CAPTURE_FAILED,
+                    "meshd did not read its settings",
+                )
+                .why(format!("nothing changed {START_PATIENCE:?} after it was told to")));
+            }
+            _ => process::pause(PAUSE),
+        }
+    }
+}
+
 /// Stops meshd, whoever started it. `drain`: how long open connections may go on. `Ok(false)`:
 /// it had to be killed.
 pub(crate) fn stop(places: &Places, drain: Duration) -> bool {

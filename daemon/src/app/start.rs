@@ -23,7 +23,7 @@ use crate::health::{self, Board, Dialer};
 use crate::model::{Egress, Scope, Workload};
 use crate::proxy::{self, Workers};
 use crate::record::Rings;
-use crate::state::{Interner, Published, Store, Vips};
+use crate::state::{Interner, Published, RuntimeError, Store, Vips};
 use crate::telemetry::logs::Logs;
 use crate::telemetry::{AccessLog, Phase, Rates, Telemetry};
 
@@ -33,6 +33,8 @@ pub(super) struct Daemon {
     pub(super) logs: Logs,
     pub(super) telemetry: Telemetry,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) store: Arc<Store>,
+    pub(super) settings: control::Settings,
     pub(super) manifests: control::Manifests,
     pub(super) workers: Workers,
     pub(super) capture: control::CaptureSlot,
@@ -58,6 +60,7 @@ struct Parts {
     rates: Rates,
     board: Arc<Board>,
     capture: control::CaptureSlot,
+    settings: control::Settings,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -88,7 +91,7 @@ impl Daemon {
         let ports = Ports::open(&config).await?;
         let parts = Parts::open(&config, telemetry)?;
         let access_log = parts.access_log(&config)?;
-        parts.host_scope(&config).await?;
+        parts.set_terms(&config).await?;
         let runs = parts.runs(&config).await;
         let arrival = ports.captured.first().map(proxy::Doors::inbound).unwrap_or_default();
         prepared
@@ -112,12 +115,14 @@ impl Daemon {
         manifests.reload().await;
         parts.tasks.spawn(manifests.clone().watch(parts.stop.clone()));
         parts.telemetry.readiness.enter(Phase::Serving);
-        let Parts { telemetry, capture, stop, tasks, .. } = parts;
+        let Parts { telemetry, capture, settings, store, stop, tasks, .. } = parts;
         Ok(Self {
             config,
             logs,
             telemetry,
             access_log,
+            store,
+            settings,
             manifests,
             workers,
             capture,
@@ -152,6 +157,7 @@ impl Parts {
             telemetry,
             board: Arc::default(),
             capture: Arc::default(),
+            settings: control::Settings::new(config.origins.clone()),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -171,7 +177,6 @@ impl Parts {
             telemetry: self.telemetry.clone(),
             rings: self.rings.clone(),
             names: self.told.clone(),
-            strict: config.capture.strict,
         }
     }
 
@@ -195,23 +200,15 @@ impl Parts {
         Some(runs)
     }
 
-    /// With `capture.scope: host` every process of the namespace is a workload, nobody's.
-    async fn host_scope(&self, config: &Config) -> Result<(), StartError> {
+    /// What settings say of everybody.
+    async fn set_terms(&self, config: &Config) -> Result<(), StartError> {
+        let internal = |error: RuntimeError| StartError::caused(codes::INTERNAL, &error);
+        self.store.set_strict(config.capture.strict).await.map_err(internal)?;
         if config.capture.scope != CaptureScope::Host {
             return Ok(());
         }
-        let host = Workload {
-            id: Interner::NONE,
-            service: None,
-            label: "-".to_owned(),
-            run: "host".to_owned(),
-            cgroup: String::new(),
-            uid: 0,
-            scope: Scope::Host,
-            egress: Egress::Any,
-        };
-        let known = self.store.add_workload(Workload::HOST, host).await;
-        known.map_err(|error| StartError::caused(codes::INTERNAL, &error))
+        let known = self.store.add_workload(Workload::HOST, host_scope()).await;
+        known.map_err(internal)
     }
 
     /// Remembers what was attached, and follows it from now on.
@@ -239,9 +236,9 @@ impl Parts {
     }
 
     /// What goes direct is captured again in time.
-    fn bypasses(&self, config: &Config) {
+    fn bypasses(&self) {
         let (store, events) = (Arc::clone(&self.store), self.telemetry.events.clone());
-        let follow = control::follow_bypasses(store, config.capture.strict, events);
+        let follow = control::follow_bypasses(store, events);
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
     }
 
@@ -269,7 +266,7 @@ impl Parts {
         let keeper = self.namespaces(doorman);
         let whereabouts = self.attachments(config, runs.clone(), keeper)?;
         self.bound_endpoints(runs, Arc::clone(&whereabouts.attachments));
-        self.bypasses(config);
+        self.bypasses();
         let gates = Gates::new(config, workers, dns, prepared.origins());
         let guests = self.guests(config, gates)?;
         let rootless = guests.as_ref().map(|guests| guests.rootless.clone());
@@ -335,7 +332,7 @@ impl Parts {
         let control::Whereabouts { runs, attachments, keeper } = whereabouts;
         let daemon = control::Daemon {
             identity: config.identity.clone(),
-            settings: config.origins.clone(),
+            settings: self.settings.clone(),
             workers: u32::try_from(config.proxy.workers.get()).unwrap_or(u32::MAX),
             store: Arc::clone(&self.store),
             published: Arc::clone(&self.published),
@@ -357,6 +354,20 @@ impl Parts {
                 error!(%error, "the API ended");
             }
         });
+    }
+}
+
+/// With `capture.scope: host` every process of the namespace is a workload, nobody's.
+pub(super) fn host_scope() -> Workload {
+    Workload {
+        id: Interner::NONE,
+        service: None,
+        label: "-".to_owned(),
+        run: "host".to_owned(),
+        cgroup: String::new(),
+        uid: 0,
+        scope: Scope::Host,
+        egress: Egress::Any,
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::start::Daemon;
-use crate::telemetry::{Phase, Severity};
+use crate::telemetry::Phase;
 
 /// How long a daemon that was started for a run waits for it.
 const FIRST_RUN: Duration = Duration::from_secs(30);
@@ -44,31 +44,6 @@ impl Daemon {
                 return;
             }
         }
-    }
-
-    /// Reads the settings file again; a bad one changes nothing.
-    ///
-    /// Logging, the access log's file, manifests and grants follow; the rest needs a restart.
-    async fn reload(&mut self) {
-        match self.config.reload() {
-            Ok(config) => {
-                if let Err(error) = self.logs.reload(&config.log) {
-                    error!(%error, "the log's filter stays as it was");
-                }
-                self.config.log = config.log;
-                info!("reloaded");
-            }
-            Err(error) => {
-                let source = std::error::Error::source(&error).map(ToString::to_string);
-                error!(%error, source, "the settings are not valid, the old ones stay");
-                let text = error.to_string();
-                self.telemetry.events.emit("config/refused", "meshd", &text, Severity::Error);
-            }
-        }
-        if let Some(access_log) = &self.access_log {
-            access_log.reopen();
-        }
-        self.manifests.reload().await;
     }
 
     /// Takes everything back, in the reverse order of the start.

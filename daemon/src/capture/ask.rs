@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::netns::Netns;
 use super::{CaptureError, Counters, GateId, InForce, failed};
+use crate::config;
 
 /// Questions that may wait for each other, and for capture to begin.
 const BACKLOG: usize = 16;
@@ -18,6 +19,8 @@ pub(super) enum Ask {
     /// Captures in another network namespace too, where meshd listens already.
     Open(GateId, Arc<Netns>, oneshot::Sender<Result<(), CaptureError>>),
     Close(GateId, oneshot::Sender<()>),
+    /// Goes by other settings from now on.
+    Change(Box<config::Capture>, oneshot::Sender<Result<(), CaptureError>>),
 }
 
 /// Cheap to clone.
@@ -52,6 +55,15 @@ impl Asks {
     pub(crate) async fn open(&self, gate: GateId, netns: Arc<Netns>) -> Result<(), CaptureError> {
         let opened = self.ask(|answer| Ask::Open(gate, netns, answer)).await;
         opened.unwrap_or_else(|| Err(failed("capture", io::Error::other("meshd stops"))))
+    }
+
+    /// Everything or nothing, without a gap.
+    ///
+    /// # Errors
+    /// It cannot be; capture goes on as it was.
+    pub(super) async fn change(&self, config: config::Capture) -> Result<(), CaptureError> {
+        let changed = self.ask(|answer| Ask::Change(Box::new(config), answer)).await;
+        changed.unwrap_or_else(|| Err(failed("change capture", io::Error::other("meshd stops"))))
     }
 
     /// Nothing is captured there any more. One that has ended took everything away.

@@ -13,6 +13,7 @@ use super::ready::Leads;
 use super::routes::{Entry, Family, Prefix};
 use super::{CaptureError, Counters, Origins, host};
 use crate::config::{self, BackendChoice, IptablesVariant};
+use crate::state::Snapshot;
 
 #[derive(Debug)]
 pub(super) enum Backend {
@@ -234,6 +235,11 @@ impl Backend {
         }
     }
 
+    /// What it takes arrives at fake addresses.
+    pub(super) fn takes_by_fake(&self) -> bool {
+        matches!(self, Self::Ebpf(_))
+    }
+
     /// The backend itself refuses virtual and fake addresses to those it does not capture.
     pub(super) fn guards_itself(&self) -> bool {
         matches!(self, Self::Ebpf(_))
@@ -249,8 +255,8 @@ impl Backend {
         matches!(self, Self::Ebpf(_))
     }
 
-    pub(super) fn detour(&self, config: &config::Capture) -> Detour {
-        Detour::of(config, self.wants_endpoints())
+    pub(super) fn detour(&self, snapshot: &Snapshot) -> Detour {
+        Detour::of(snapshot, self.wants_endpoints())
     }
 
     pub(super) fn lead(&mut self, leads: Leads) -> Result<(), String> {
@@ -270,6 +276,17 @@ impl Backend {
             Self::Ebpf(ebpf) => ebpf.update(change),
             Self::Nft(nft) => nft.update(targets).await,
             Self::Iptables(iptables) => iptables.update(targets).await,
+            Self::Netns(_) | Self::None => Ok(()),
+        }
+    }
+
+    /// Goes by other settings from now on, without a gap: what is captured by the old and the new
+    /// ones is so throughout. On `Err` it may go by some of both.
+    pub(super) async fn reconfigure(&mut self, config: &config::Capture) -> Result<(), String> {
+        match self {
+            Self::Ebpf(ebpf) => ebpf.reconfigure(config),
+            Self::Nft(nft) => nft.reconfigure(config).await,
+            Self::Iptables(iptables) => iptables.reconfigure(config).await,
             Self::Netns(_) | Self::None => Ok(()),
         }
     }

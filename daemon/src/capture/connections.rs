@@ -3,6 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
+
+use crate::model::contains;
+
+/// `TCP_ESTABLISHED`, which stands for "connected" in the table of UDP too.
+const ESTABLISHED: &str = "01";
 
 /// Open TCP connections and connected UDP sockets of `pids`, whatever namespace they are in.
 pub(crate) fn open_connections(pids: &[u32]) -> usize {
@@ -24,6 +30,44 @@ pub(crate) fn open_connections(pids: &[u32]) -> usize {
     connected.filter(|inode| sockets.contains(inode)).collect::<BTreeSet<_>>().len()
 }
 
+/// Ends of open TCP connections to `port`, in the calling thread's network namespace.
+pub(super) fn established_at(port: u16) -> Vec<IpAddr> {
+    let tables = ["tcp", "tcp6"].map(|name| format!("/proc/thread-self/net/{name}"));
+    let texts = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
+    texts.iter().flat_map(|text| ends(text, port)).collect()
+}
+
+fn ends(table: &str, port: u16) -> impl Iterator<Item = IpAddr> {
+    table.lines().skip(1).filter_map(move |line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (ip, at) = fields.next()?.split_once(':')?;
+        let state = fields.nth(1)?;
+        let is_it = u16::from_str_radix(at, 16) == Ok(port) && state == ESTABLISHED;
+        is_it.then(|| address(ip))?
+    })
+}
+
+/// Words as the machine has them in memory.
+fn address(hex: &str) -> Option<IpAddr> {
+    let mut bytes = Vec::with_capacity(16);
+    for at in (0..hex.len()).step_by(8) {
+        let word = u32::from_str_radix(hex.get(at..at + 8)?, 16).ok()?;
+        bytes.extend(word.to_ne_bytes());
+    }
+    let v4 = <[u8; 4]>::try_from(bytes.as_slice()).map(IpAddr::from);
+    v4.or_else(|_longer| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from)).ok()
+}
+
+/// An address that stands for what was wanted.
+pub(super) fn is_fake(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    let [(base4, length4), (base6, length6)] = [
+        (mesh_ebpf::FAKE4.0.into(), mesh_ebpf::FAKE4.1),
+        (mesh_ebpf::FAKE6.0.into(), mesh_ebpf::FAKE6.1),
+    ];
+    contains(base4, length4, ip) || contains(base6, length6, ip)
+}
+
 /// Inodes of the sockets a process holds.
 fn sockets_of(pid: u32) -> impl Iterator<Item = u64> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -35,8 +79,6 @@ fn sockets_of(pid: u32) -> impl Iterator<Item = u64> {
 
 /// Inodes of the connected sockets of a table such as `/proc/net/tcp`.
 fn connected(table: &str) -> impl Iterator<Item = u64> {
-    /// `TCP_ESTABLISHED`, which stands for "connected" in the table of UDP too.
-    const ESTABLISHED: &str = "01";
     table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(3);
         let state = fields.next()?;
@@ -50,6 +92,16 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[test]
+    fn ends_of_connections_are_known_by_their_port() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let client = TcpStream::connect(at).unwrap();
+        assert_eq!(established_at(at.port()), [at.ip()]);
+        assert!(!is_fake(at.ip()) && is_fake("127.128.0.7".parse().unwrap()));
+        drop(client);
+    }
 
     #[test]
     fn only_connected_sockets_count() {

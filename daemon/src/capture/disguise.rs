@@ -17,9 +17,9 @@ use super::datagram::accept_foreign;
 use crate::model::disguised_source;
 
 /// Whom an application is to see.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Disguise<'a> {
-    way: &'a Way,
+#[derive(Clone, Debug)]
+pub(crate) struct Disguise {
+    way: Way,
     client: SocketAddr,
     /// Where the client went.
     asked: SocketAddr,
@@ -38,8 +38,8 @@ pub(crate) struct Worn {
     _shown: Option<Shown>,
 }
 
-impl<'a> Disguise<'a> {
-    pub(super) fn new(way: &'a Way, client: SocketAddr, asked: SocketAddr) -> Self {
+impl Disguise {
+    pub(super) fn new(way: Way, client: SocketAddr, asked: SocketAddr) -> Self {
         Self { way, client, asked }
     }
 
@@ -51,7 +51,7 @@ impl<'a> Disguise<'a> {
         endpoint: SocketAddr,
     ) -> io::Result<(SocketAddr, Worn)> {
         let to = self.destination(endpoint);
-        match self.way {
+        match &self.way {
             Way::Shown(clients) => {
                 let shown = show(clients, socket, to, self.client)?;
                 Ok((to, Worn { _shown: Some(shown) }))
@@ -73,7 +73,7 @@ impl<'a> Disguise<'a> {
     /// The endpoint, or the address the client used: from that one the answer finds a way back to
     /// a client elsewhere, and an application that has it can see a client of that family.
     fn destination(&self, endpoint: SocketAddr) -> SocketAddr {
-        match self.way {
+        match &self.way {
             Way::Shown(_) if endpoint.is_ipv4() == self.client.is_ipv4() => endpoint,
             Way::Shown(_) | Way::Bound => self.asked,
         }

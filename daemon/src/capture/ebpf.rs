@@ -41,6 +41,8 @@ pub(super) struct Ebpf {
     leads: Leads,
     /// Ids of the cgroups that are left out, as last told to the programs.
     left_out: BTreeSet<u64>,
+    /// The programs outlive meshd.
+    pinned: bool,
     config: config::Capture,
 }
 
@@ -79,6 +81,7 @@ impl Ebpf {
             sources: None,
             leads: Leads::new(),
             left_out: BTreeSet::new(),
+            pinned: false,
             config: config.clone(),
         })
     }
@@ -105,9 +108,22 @@ impl Ebpf {
                 None
             }
         };
+        self.pinned = pins.is_some();
         let (cgroup, netns) = (File::open(self.mount.root())?, File::open(OWN_NETNS)?);
         let attached = self.programs.attach(cgroup.as_fd(), netns.as_fd(), pins.as_ref());
         attached.map_err(|error| io::Error::other(explain(&error)))
+    }
+
+    /// Goes by other settings from now on.
+    pub(super) fn reconfigure(&mut self, config: &config::Capture) -> Result<(), String> {
+        let closed = config.fail_mode == FailMode::Closed;
+        if closed && !self.pinned {
+            return Err("the programs are not pinned: they cannot outlive meshd".to_owned());
+        }
+        let told = self.rules.set_absence(closed, config.strict);
+        told.map_err(|error| format!("the fail mode: {error}"))?;
+        self.config = config.clone();
+        self.exclude(&own_addresses())
     }
 
     /// Where taken incoming traffic goes.

@@ -1,44 +1,40 @@
-//! Keeps what is captured equal to the newest snapshot.
+//! Keeps what is captured equal to the newest snapshot, by the settings of the day.
+//!
+//! When the settings name another backend, the new one is in force before the old one leaves. That
+//! one goes on beside it until its last connection has ended: rules that redirected a connection
+//! have to stay for as long as it lives. What both capture reaches meshd by the new one.
 
-use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::select_all;
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::ask::Ask;
-use super::backend::Backend;
-use super::front::{self, Front};
-use super::netns::{Netns, Site};
-use super::plan::{self, Detour, Targets};
-use super::ready::Ready;
+use super::netns::Site;
+use super::side::{Outcome, RULES, Side};
 use super::watchdog::News;
-use super::{
-    AddressNews, CaptureError, Counters, GateId, InForce, Origins, Status, failed, host,
-    own_addresses,
-};
+use super::{AddressNews, GateId, InForce, Origins, Status, Terms, host};
 use crate::config;
 use crate::state::{Reader, Snapshot};
 use crate::telemetry::{Events, Severity};
 
 const WARNING: Severity = Severity::Warning;
-/// What problems are about.
-const DESTINATIONS: &str = "destinations";
-const RULES: &str = "rules";
 
 #[derive(Debug)]
 pub(super) struct Follower {
     pub(super) config: config::Capture,
+    pub(super) terms: Arc<ArcSwap<Terms>>,
     pub(super) status: Arc<Mutex<Status>>,
-    pub(super) captured: Targets,
-    pub(super) ready: Ready,
     pub(super) origins: Origins,
-    /// meshd's own network namespace.
-    pub(super) own: Front,
-    /// Others, in which meshd listens.
-    pub(super) elsewhere: BTreeMap<GateId, Front>,
+    /// Listening sockets that get what comes in.
+    pub(super) arrival: Vec<OwnedFd>,
+    pub(super) side: Side,
+    /// Replaced, since then.
+    pub(super) leaving: Vec<(Side, Instant)>,
     pub(super) events: Events,
 }
 
@@ -69,154 +65,99 @@ impl Follower {
                 () = stop.cancelled() => return self,
                 () = reader.changed() => {}
                 // Also the time to look at endpoints' health again.
-                (gate, news) = self.news() => self.mend(gate, news).await,
+                (gate, news) = self.side.news() => self.mend(gate, news).await,
                 () = addresses_changed(addresses.as_ref().ok()) => self.refresh(),
-                Some(ask) = asked.recv() => self.answer(ask).await,
+                Some(ask) = asked.recv() => self.answer(ask, &snapshot).await,
             }
         }
     }
 
     /// Takes everything away, everywhere; names what could not be removed.
     pub(super) async fn remove(self) -> Vec<String> {
-        let mut problems = self.own.remove().await;
-        for front in self.elsewhere.into_values() {
-            problems.extend(front.remove().await);
+        let mut problems = Vec::new();
+        for (side, _) in self.leaving {
+            problems.extend(side.leave(&self.side).await);
         }
+        problems.extend(self.side.remove().await);
         problems
     }
 
-    fn fronts(&mut self) -> impl Iterator<Item = (GateId, &mut Front)> {
-        let elsewhere = self.elsewhere.iter_mut().map(|(gate, front)| (*gate, front));
-        std::iter::once((GateId::OWN, &mut self.own)).chain(elsewhere)
-    }
-
-    async fn news(&mut self) -> (GateId, News) {
-        let news = self.fronts().map(|(gate, front)| {
-            let news = async move { (gate, front.news().await) };
-            Box::pin(news)
-        });
-        select_all(news).await.0
+    pub(super) fn sides(&mut self) -> impl Iterator<Item = &mut Side> {
+        std::iter::once(&mut self.side).chain(self.leaving.iter_mut().map(|(side, _)| side))
     }
 
     /// Who asked may have gone; the next one asks again.
-    async fn answer(&mut self, ask: Ask) {
+    async fn answer(&mut self, ask: Ask, snapshot: &Snapshot) {
         match ask {
             Ask::Counters(answer) => {
-                answer.send(self.counters().await).ok();
+                answer.send(self.side.counters().await).ok();
             }
             Ask::InForce(answer) => {
-                let programs = self.own.backend.attached();
-                let counters = self.counters().await;
+                let programs = self.sides().flat_map(|side| side.backend().attached()).collect();
+                let counters = self.side.counters().await;
                 let mut rules = String::new();
-                for (_, front) in self.fronts() {
-                    rules.push_str(&front.listing().await);
+                for side in self.sides() {
+                    for (_, front) in side.fronts() {
+                        rules.push_str(&front.listing().await);
+                    }
                 }
                 answer.send(InForce { rules, programs, counters }).ok();
             }
             Ask::Open(gate, netns, answer) => {
-                answer.send(self.open(gate, netns).await).ok();
+                let at = (gate, Site::elsewhere(netns));
+                let opened = self.side.open(at, &self.config, &self.origins, None).await;
+                if opened.is_err() {
+                    self.origins.close(gate);
+                }
+                answer.send(opened).ok();
             }
             Ask::Close(gate, answer) => {
                 self.close(gate).await;
                 answer.send(()).ok();
             }
-        }
-    }
-
-    async fn counters(&mut self) -> Counters {
-        let mut counters = Counters::default();
-        for (_, front) in self.fronts() {
-            counters += front.counters().await;
-        }
-        counters
-    }
-
-    async fn open(&mut self, gate: GateId, netns: Arc<Netns>) -> Result<(), CaptureError> {
-        if matches!(self.own.backend, Backend::None) {
-            return Ok(()); // told to capture nothing, there as here
-        }
-        let site = Site::elsewhere(netns);
-        let inside = |source| failed("look into the namespace", source);
-        let backend = self.own.backend.elsewhere(&site).map_err(inside)?;
-        let entries = front::entries(&self.config, &self.own.backend, &site).map_err(inside)?;
-        // Known before the first connection comes.
-        if let Some(callers) = backend.callers() {
-            self.origins.open_by_rules(gate, callers);
-        }
-        let targets = self.captured.elsewhere();
-        let installed = Front::install(&self.config, site, backend, entries, &targets).await;
-        match installed {
-            Ok((front, _programs)) => {
-                self.elsewhere.insert(gate, front);
-                Ok(())
-            }
-            Err(error) => {
-                self.origins.close(gate);
-                Err(error)
+            Ask::Change(config, answer) => {
+                answer.send(self.change(*config, snapshot).await).ok();
             }
         }
     }
 
     async fn close(&mut self, gate: GateId) {
-        let Some(front) = self.elsewhere.remove(&gate) else { return };
-        for what in [DESTINATIONS, RULES] {
-            self.report(&front.label(what), Ok(()));
+        let mut outcomes = Vec::new();
+        for side in self.sides() {
+            outcomes.extend(side.close(gate).await);
         }
-        for problem in front.remove().await {
-            warn!(problem, "something is left in another network namespace");
-        }
+        self.note(outcomes);
         self.origins.close(gate);
     }
 
-    async fn apply(&mut self, snapshot: &Snapshot) {
-        let targets = plan::targets(snapshot, &self.config, self.detour());
-        if targets == self.captured {
-            return;
+    pub(super) async fn apply(&mut self, snapshot: &Snapshot) {
+        let (config, mut outcomes) = (self.config.clone(), Vec::new());
+        for side in self.sides() {
+            outcomes.extend(side.apply(snapshot, &config).await);
         }
-        let change = plan::difference(&self.captured, &targets);
-        let outcome = self.own.backend.update(&change, &targets).await;
-        let inside = targets.elsewhere();
-        self.captured = targets;
-        self.report(DESTINATIONS, outcome);
-        let mut outcomes = Vec::new();
-        for front in self.elsewhere.values_mut() {
-            let outcome = front.backend.update(&change, &inside).await;
-            outcomes.push((front.label(DESTINATIONS), outcome));
-        }
-        for (what, outcome) in outcomes {
-            self.report(&what, outcome);
-        }
+        self.note(outcomes);
     }
 
-    fn detour(&self) -> Detour {
-        self.own.backend.detour(&self.config)
+    pub(super) fn lead(&mut self, snapshot: &Snapshot) {
+        let outcomes = self.sides().filter_map(|side| side.lead(snapshot)).collect();
+        self.note(outcomes);
     }
 
-    /// Where the backend sends calls to virtual addresses that meshd does not carry.
-    fn lead(&mut self, snapshot: &Snapshot) {
-        if !self.own.backend.wants_endpoints() {
-            return;
-        }
-        let detour = self.detour();
-        if let Some(leads) = self.ready.leads(snapshot, detour) {
-            let outcome = self.own.backend.lead(leads);
-            self.report("endpoints", outcome);
-        }
-    }
-
-    /// Applications see the host's addresses as their own.
     fn refresh(&mut self) {
-        let outcome = self.own.backend.refresh(&own_addresses());
-        self.report("addresses", outcome);
+        let outcomes = self.sides().map(Side::refresh).collect();
+        self.note(outcomes);
     }
 
     /// Others may flush and reload the rules of this host as they like: ours come back.
     async fn mend(&mut self, gate: GateId, news: News) {
-        if gate == GateId::OWN && news == News::Glance && self.own.backend.uses_conntrack() {
+        if news == News::Glance {
+            self.let_go().await;
+        }
+        if gate == GateId::OWN && news == News::Glance && self.side.backend().uses_conntrack() {
             self.report("conntrack", host::conntrack_has_room());
         }
-        let backend = self.own.backend.name();
-        let Some((_, front)) = self.fronts().find(|(of, _)| *of == gate) else { return };
+        let backend = self.side.backend().name();
+        let Some((_, front)) = self.side.fronts().find(|(of, _)| *of == gate) else { return };
         let Some(culprit) = front.blames(&news) else { return };
         let mended = front.mend(news).await;
         let (rules, name) = (front.label(RULES), front.label(backend));
@@ -225,6 +166,12 @@ impl Follower {
             self.events.emit("capture/restored", name, message, WARNING);
         }
         self.report(&rules, mended.map(drop).map_err(|error| error.to_string()));
+    }
+
+    fn note(&self, outcomes: Vec<Outcome>) {
+        for (what, outcome) in outcomes {
+            self.report(&what, outcome);
+        }
     }
 
     fn report(&self, what: &str, outcome: Result<(), String>) {
@@ -241,7 +188,6 @@ impl Follower {
         }
     }
 }
-
 /// Never, where there is nobody to tell.
 async fn addresses_changed(news: Option<&AddressNews>) {
     if let Some(news) = news

@@ -6,6 +6,7 @@ use std::io;
 use tracing::{info, warn};
 
 use super::backend::{Backend, VipGuard};
+use super::connections::{established_at, is_fake};
 use super::netns::Site;
 use super::plan::Targets;
 use super::routes::{self, Entry, Tables};
@@ -46,18 +47,23 @@ impl Front {
         Self { site: Site::OWN, backend, tables, entries, watchdog }
     }
 
-    /// Installs everything for `targets` or nothing. Returns the number of programs or rules too.
+    /// Installs everything for `targets` or nothing; `beside`: what is in force there already, and
+    /// goes on. Returns the number of programs or rules too.
     pub(super) async fn install(
         config: &config::Capture,
         site: Site,
-        backend: Backend,
-        entries: Vec<Entry>,
+        (backend, entries): (Backend, Vec<Entry>),
         targets: &Targets,
+        beside: Option<&Self>,
     ) -> Result<(Self, u32), CaptureError> {
         let tables = site.inside(Tables::open);
         let tables = tables.map_err(|source| failed("reach the routing tables", source))?;
         let mut front = Self { site, entries, ..Self::guest(backend) };
-        match front.set_up(config, &tables, targets).await {
+        let set_up = match beside {
+            None => front.set_up(config, &tables, targets).await,
+            Some(_) => front.join(config, &tables, targets).await,
+        };
+        match set_up {
             Ok(programs) => {
                 front.tables = Some(tables);
                 // Only now, or it would hear of everything that was done here.
@@ -67,7 +73,11 @@ impl Front {
             }
             Err(error) => {
                 front.tables = Some(tables);
-                for problem in front.remove().await {
+                let undone = match beside {
+                    None => front.remove().await,
+                    Some(beside) => front.leave(Some(beside)).await,
+                };
+                for problem in undone {
                     warn!(problem, "not rolled back");
                 }
                 Err(error)
@@ -102,6 +112,40 @@ impl Front {
             tables.add(entry).await.map_err(|source| failed(&format!("add {entry}"), source))?;
         }
         self.backend.attach(targets).await.map_err(|source| failed("attach", source))
+    }
+
+    /// The same beside another front. Virtual addresses lead to rules as long as there are any.
+    async fn join(
+        &mut self,
+        config: &config::Capture,
+        tables: &Tables,
+        targets: &Targets,
+    ) -> Result<u32, CaptureError> {
+        let routes = |source| failed("add routes", source);
+        let afterwards = match self.backend.vip_guard() {
+            // What refuses virtual addresses for the other one does so for us.
+            VipGuard::Routes => {
+                tables.restore(&self.entries).await.map_err(routes)?;
+                Vec::new()
+            }
+            VipGuard::Table => {
+                let loaded = guard::install(&self.site, config).await;
+                loaded.map_err(|source| failed("load the table meshd_vip", source))?;
+                tables.put(&self.entries).await.map_err(routes)?;
+                Vec::new()
+            }
+            // They come with the chains that capture.
+            VipGuard::Chains => {
+                let all = self.entries.iter().copied();
+                let (marked, others): (Vec<_>, Vec<_>) = all.partition(Entry::is_marked);
+                tables.put(&marked).await.map_err(routes)?;
+                others
+            }
+        };
+        let attached = self.backend.attach(targets).await;
+        let programs = attached.map_err(|source| failed("attach", source))?;
+        tables.put(&afterwards).await.map_err(routes)?;
+        Ok(programs)
     }
 
     /// Whatever of other backends an earlier daemon left goes; its own the backend replaces
@@ -176,6 +220,31 @@ impl Front {
         rules.push_str(&guard::listing(&self.site).await);
         rules.extend(self.entries.iter().map(|entry| format!("ip {entry}\n")));
         rules
+    }
+
+    /// Connections to `port` are open that came by this front: at fake addresses, or not.
+    pub(super) fn carries(&self, port: u16, fake: bool) -> bool {
+        let ends = self.site.inside(|| Ok(established_at(port))).unwrap_or_default();
+        ends.into_iter().any(|end| is_fake(end) == fake)
+    }
+
+    /// Stops capturing here, then takes away what `rest`, which stays, does not need; names what
+    /// could not be removed.
+    pub(super) async fn leave(self, rest: Option<&Self>) -> Vec<String> {
+        let Some(rest) = rest else { return self.remove().await };
+        let mut problems = self.backend.remove().await;
+        let Some(tables) = &self.tables else { return problems };
+        problems.extend(tables.exchange(&self.entries, &rest.entries).await);
+        if rest.backend.vip_guard() != VipGuard::Table
+            && let Err(error) = guard::remove(&self.site).await
+        {
+            problems.push(format!("table {}: {error}", guard::TABLE));
+        }
+        problems
+    }
+
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 
     /// Stops capturing here at once, then takes the rest away; names what could not be removed.

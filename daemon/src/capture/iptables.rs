@@ -157,6 +157,26 @@ impl Iptables {
         Ok(())
     }
 
+    /// Goes by other settings from now on.
+    pub(super) async fn reconfigure(&mut self, config: &config::Capture) -> Result<(), String> {
+        self.config = config.clone();
+        self.members = self.now();
+        let filled = self.fill().await.and_then(|()| self.stand_guard());
+        filled.map_err(|error| format!("{}: {error}", self.program(Family::V4)))
+    }
+
+    /// Under a guard, or without one, as the settings say.
+    fn stand_guard(&mut self) -> io::Result<()> {
+        match self.config.fail_mode {
+            FailMode::Open if self.guard.as_ref().is_none_or(Guard::has_ended) => {
+                self.guard = Some(Guard::start(self.tool.variant(), &self.site)?);
+            }
+            FailMode::Open => {}
+            FailMode::Closed => self.guard = None,
+        }
+        Ok(())
+    }
+
     async fn fill(&mut self) -> io::Result<()> {
         let mut filled = Vec::new();
         for family in &self.families {
@@ -172,9 +192,7 @@ impl Iptables {
 
     /// Puts the jumps where a packet passes first, under a guard.
     async fn arm(&mut self) -> io::Result<()> {
-        if self.config.fail_mode == FailMode::Open {
-            self.guard = Some(Guard::start(self.tool.variant(), &self.site)?);
-        }
+        self.stand_guard()?;
         for family in &self.families {
             let mut text = String::new();
             for chains in ALL {

@@ -85,6 +85,13 @@ impl Nft {
         table.update(targets).await.map_err(|error| format!("the nft table: {error}"))
     }
 
+    /// Goes by other settings from now on.
+    pub(super) async fn reconfigure(&mut self, config: &config::Capture) -> Result<(), String> {
+        self.config = config.clone();
+        let table = self.table.as_mut().ok_or("the table is not loaded")?;
+        table.reconfigure(config).await.map_err(|error| format!("the nft table: {error}"))
+    }
+
     pub(super) fn needs_mending(&mut self) -> bool {
         self.table.as_mut().is_some_and(Table::needs_mending)
     }

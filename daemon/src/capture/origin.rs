@@ -69,9 +69,7 @@ impl From<io::Error> for OriginError {
 /// Answers for accepted connections; cheap to clone, one or two system calls per connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
-    source: Source,
-    /// How applications get to see their clients; `None`: not at all.
-    disguise: Option<Way>,
+    known: Arc<ArcSwap<Known>>,
     /// Gates whose callers are not known the way those of meshd's own namespace are.
     gates: Arc<ArcSwap<HashMap<GateId, Inside>>>,
     counts: Arc<Counts>,
@@ -86,34 +84,55 @@ enum Inside {
     Rules(Callers),
 }
 
-#[derive(Clone, Debug)]
-enum Source {
-    None,
+/// Who knows of captured traffic; several while one backend takes over from another.
+#[derive(Clone, Debug, Default)]
+struct Known {
     #[cfg(test)]
-    Fixed(Origin),
-    Ebpf(Wishes),
-    Rules(Callers),
+    fixed: Option<Origin>,
+    wishes: Option<Wishes>,
+    rules: Option<Callers>,
+    /// How applications get to see their clients; `None`: not at all.
+    disguise: Option<Way>,
 }
 
 impl Origins {
     /// Nothing is captured: every connection is [`OriginError::Direct`].
     pub(crate) fn none() -> Self {
-        Self::from(Source::None)
+        Self::from(Known::default())
     }
 
     /// Every connection wanted to go to `origin.destination`.
     #[cfg(test)]
     pub(crate) fn fixed(origin: Origin) -> Self {
-        Self::from(Source::Fixed(origin))
+        Self::from(Known { fixed: Some(origin), ..Known::default() })
     }
 
     pub(super) fn ebpf(wishes: Wishes, clients: Clients) -> Self {
-        Self { disguise: Some(Way::Shown(clients)), ..Self::from(Source::Ebpf(wishes)) }
+        let (wishes, disguise) = (Some(wishes), Some(Way::Shown(clients)));
+        Self::from(Known { wishes, disguise, ..Known::default() })
     }
 
     /// What rules of nft or iptables redirected.
     pub(super) fn rules(callers: Callers) -> Self {
-        Self { disguise: Some(Way::Bound), ..Self::from(Source::Rules(callers)) }
+        let (rules, disguise) = (Some(callers), Some(Way::Bound));
+        Self::from(Known { rules, disguise, ..Known::default() })
+    }
+
+    /// Knows what `new` knows too: another backend is about to capture beside the present one.
+    pub(super) fn learn(&self, new: &Self) {
+        let new = new.known.load();
+        self.known.rcu(|known| {
+            let mut known = Known::clone(known);
+            known.wishes = new.wishes.clone().or(known.wishes);
+            known.rules = new.rules.clone().or(known.rules);
+            known.disguise.clone_from(&new.disguise);
+            known
+        });
+    }
+
+    /// Knows nothing but what `rest` knows: only that backend captures now.
+    pub(super) fn forget_all_but(&self, rest: &Self) {
+        self.known.store(rest.known.load_full());
     }
 
     /// To be asked once per accepted connection, right after `accept`: it answers a second time
@@ -127,17 +146,19 @@ impl Origins {
         local: SocketAddr,
         gate: GateId,
     ) -> Result<Origin, OriginError> {
-        match self.inside(gate) {
-            Some(Inside::Whole(callers)) => return callers.of_stream(peer, local),
-            Some(Inside::Rules(callers)) => return callers.of_stream(stream, peer, local),
-            None => {}
+        let known = self.known.load();
+        #[cfg(test)]
+        if let Some(origin) = known.fixed {
+            return Ok(origin);
         }
-        match &self.source {
-            Source::None => Err(OriginError::Direct),
-            #[cfg(test)]
-            Source::Fixed(origin) => Ok(*origin),
-            Source::Ebpf(wishes) => noted(wishes.take_connect(local.ip())),
-            Source::Rules(callers) => callers.of_stream(stream, peer, local),
+        if let Some(origin) = known.noted(|wishes| wishes.take_connect(local.ip())) {
+            return origin;
+        }
+        match (self.inside(gate), &known.rules) {
+            (Some(Inside::Whole(callers)), _) => callers.of_stream(peer, local),
+            (Some(Inside::Rules(callers)), _) => callers.of_stream(stream, peer, local),
+            (None, Some(callers)) => callers.of_stream(stream, peer, local),
+            (None, None) => Err(OriginError::Direct),
         }
     }
 
@@ -148,21 +169,33 @@ impl Origins {
         local: SocketAddr,
         gate: GateId,
     ) -> Result<Origin, OriginError> {
-        match self.inside(gate) {
-            Some(Inside::Whole(callers)) => return callers.of_datagram(peer, local),
-            Some(Inside::Rules(callers)) => return callers.of_datagram(peer, local),
-            None => {}
+        let known = self.known.load();
+        #[cfg(test)]
+        if let Some(origin) = known.fixed {
+            return Ok(origin);
         }
-        match &self.source {
-            Source::None => Err(OriginError::Direct),
-            #[cfg(test)]
-            Source::Fixed(origin) => Ok(*origin),
-            Source::Ebpf(wishes) => {
-                let origin = noted(wishes.flow(local.ip()))?;
-                // Noted when the process first asked this resolver, not when it asked this.
-                Ok(Origin { connecting: Duration::ZERO, ..origin })
-            }
-            Source::Rules(callers) => callers.of_datagram(peer, local),
+        if let Some(origin) = known.noted(|wishes| wishes.flow(local.ip())) {
+            // Noted when the process first asked this resolver, not when it asked this.
+            return origin.map(|origin| Origin { connecting: Duration::ZERO, ..origin });
+        }
+        match (self.inside(gate), &known.rules) {
+            (Some(Inside::Whole(callers)), _) => callers.of_datagram(peer, local),
+            (Some(Inside::Rules(callers)), _) => callers.of_datagram(peer, local),
+            (None, Some(callers)) => callers.of_datagram(peer, local),
+            (None, None) => Err(OriginError::Direct),
+        }
+    }
+}
+
+impl Known {
+    /// What the BPF programs noted; `None`: nothing, it did not come by them.
+    fn noted(
+        &self,
+        look: impl FnOnce(&Wishes) -> io::Result<Wish>,
+    ) -> Option<Result<Origin, OriginError>> {
+        match look(self.wishes.as_ref()?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            wish => Some(noted(wish)),
         }
     }
 }
@@ -170,8 +203,8 @@ impl Origins {
 impl Origins {
     /// What makes a connection of meshd's look like that of `client`, which went to `asked`.
     /// `None`: nothing here, or a client whose address leads nowhere but to itself.
-    pub(crate) fn disguise(&self, client: SocketAddr, asked: SocketAddr) -> Option<Disguise<'_>> {
-        let way = self.disguise.as_ref().filter(|_| !client.ip().is_loopback())?;
+    pub(crate) fn disguise(&self, client: SocketAddr, asked: SocketAddr) -> Option<Disguise> {
+        let way = self.known.load().disguise.clone().filter(|_| !client.ip().is_loopback())?;
         Some(Disguise::new(way, client, asked))
     }
 
@@ -225,9 +258,10 @@ impl Origins {
     }
 }
 
-impl From<Source> for Origins {
-    fn from(source: Source) -> Self {
-        Self { source, disguise: None, gates: Arc::default(), counts: Arc::default() }
+impl From<Known> for Origins {
+    fn from(known: Known) -> Self {
+        let known = Arc::new(ArcSwap::from_pointee(known));
+        Self { known, gates: Arc::default(), counts: Arc::default() }
     }
 }
 

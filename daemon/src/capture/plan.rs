@@ -69,8 +69,8 @@ pub(crate) enum Detour {
 
 impl Detour {
     /// `leads`: the backend knows the endpoints behind virtual addresses.
-    pub(super) fn of(config: &config::Capture, leads: bool) -> Self {
-        match (config.strict, leads) {
+    pub(super) fn of(snapshot: &Snapshot, leads: bool) -> Self {
+        match (snapshot.strict, leads) {
             (true, _) => Self::Closed,
             (false, true) => Self::Names,
             (false, false) => Self::Addresses,

@@ -66,6 +66,21 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
+    /// One goes where the other is.
+    fn is_in_place_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Loopback { to, .. } | Self::Unreachable { to },
+                Self::Loopback { to: others, .. } | Self::Unreachable { to: others },
+            ) => to == others,
+            _ => self == other,
+        }
+    }
+
+    pub(super) fn is_marked(&self) -> bool {
+        matches!(self, Self::Marked { .. })
+    }
+
     pub(super) fn is_ipv6(&self) -> bool {
         match self {
             Self::Loopback { to, .. } | Self::Unreachable { to } | Self::Local { to } => {
@@ -122,6 +137,43 @@ impl Tables {
             rule.execute().await.map_err(io_error)?;
         }
         Ok(())
+    }
+
+    /// Adds `entries`, in the place of others of ours.
+    pub(super) async fn put(&self, entries: &[Entry]) -> io::Result<()> {
+        for entry in entries {
+            let route = self.handle.route().add(route(entry)?).replace().execute().await;
+            route.map_err(io_error)?;
+            if let Entry::Marked { family, mark, mask } = *entry {
+                let mut rule = self.handle.rule().add();
+                *rule.message_mut() = marked_rule(family, mark, mask);
+                is_new(rule.execute().await)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From `old` entries to `new` ones; names what could not be changed.
+    pub(super) async fn exchange(&self, old: &[Entry], new: &[Entry]) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(error) = self.put(new).await {
+            problems.push(format!("routes: {error}"));
+        }
+        for entry in old.iter().filter(|entry| !new.iter().any(|other| other.is_in_place_of(entry)))
+        {
+            if let Err(error) = self.delete(entry).await {
+                problems.push(format!("{entry}: {error}"));
+            }
+        }
+        problems
+    }
+
+    async fn delete(&self, entry: &Entry) -> io::Result<()> {
+        if let Entry::Marked { family, mark, mask } = *entry {
+            let rule = self.handle.rule().del(marked_rule(family, mark, mask));
+            rule.execute().await.map_err(io_error)?;
+        }
+        self.handle.route().del(route(entry)?).execute().await.map_err(io_error)
     }
 
     /// Adds those of `entries` that are gone; says whether there were any.

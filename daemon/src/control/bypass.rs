@@ -20,7 +20,7 @@ use super::{answer, convert};
 use crate::capture::Detour;
 use crate::intent::Author;
 use crate::model::{Bypass, Extent};
-use crate::state::{Declared, Draft, Mutation, Outcome, Snapshot, Store};
+use crate::state::{Declared, Draft, Mutation, Outcome, Snapshot, Store, View};
 use crate::telemetry::{Events, Severity};
 
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -120,10 +120,10 @@ impl Bypasses {
             let why = "nothing is captured on this host: everything goes direct already";
             return Err(refused(why).fix("meshctl status"));
         };
-        match capture.detour() {
+        match capture.detour(&self.0.daemon.published.newest()) {
             Detour::Closed => {
                 let why = "mtls.mode is strict, and going around meshd is plain text";
-                let fix = "or set mtls.mode: permissive in meshd's settings, and restart it";
+                let fix = "or set mtls.mode: permissive in meshd's settings, and reload it";
                 Err(refused(why).fix("meshctl events   (what is wrong)").fix(fix))
             }
             detour @ (Detour::Addresses | Detour::Names) => Ok(detour),
@@ -222,10 +222,11 @@ pub(super) fn problems(declared: &Declared) -> impl Iterator<Item = v1::Problem>
 }
 
 /// Ends what is over, or what the settings no longer allow; never returns.
-pub(crate) async fn follow(store: Arc<Store>, is_strict: bool, events: Events) {
+pub(crate) async fn follow(store: Arc<Store>, events: Events) {
     let mut news = store.news();
     loop {
-        let declared = store.view().await.declared;
+        let View { declared, snapshot } = store.view().await;
+        let is_strict = snapshot.strict;
         let now = unix_ms();
         let bypasses = || declared.bypasses.values().map(|held| &held.value);
         for bypass in bypasses().filter(|bypass| is_strict || bypass.until_ms <= now) {

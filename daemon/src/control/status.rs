@@ -53,12 +53,7 @@ impl StatusService for Overview {
         &self,
         _request: Request<v1::GetSettingsRequest>,
     ) -> Result<Response<v1::GetSettingsResponse>, Status> {
-        let setting = |(key, value, origin): &(String, String, String)| v1::Setting {
-            key: key.clone(),
-            value: value.clone(),
-            origin: origin.clone(),
-        };
-        let settings = self.0.daemon.settings.iter().map(setting).collect();
+        let settings = self.0.daemon.settings.list();
         Ok(Response::new(v1::GetSettingsResponse { settings }))
     }
 
@@ -147,6 +142,7 @@ impl Overview {
             .collect();
         let capture = daemon.capture_status().await;
         let attachments = daemon.attachments.table().await.len();
+        problems.extend(daemon.settings.problems());
         problems.extend(capture_problems(&capture));
         problems.extend(bypass::problems(&declared));
         problems.extend(unready(&snapshot, &daemon.board));
@@ -166,12 +162,8 @@ impl Overview {
             problems,
             read_only: damage.is_some(),
             workers: daemon.workers,
+            settings_read: daemon.settings.times_read(),
         }
-    }
-
-    fn setting(&self, key: &str) -> String {
-        let found = self.0.daemon.settings.iter().find(|(known, ..)| known == key);
-        found.map(|(_, value, _)| value.clone()).unwrap_or_default()
     }
 
     /// `found`: attachments that are not single processes.
@@ -190,12 +182,12 @@ impl Overview {
         v1::CaptureStatus {
             backend: backend.to_owned(),
             notes: capture.notes,
-            scope: self.setting("capture.scope"),
+            scope: daemon.settings.value("capture.scope"),
             programs: capture.programs,
             runs: u32::try_from(scopes.len() - moved + rootless).unwrap_or(u32::MAX),
             attachments: u32::try_from(moved + found).unwrap_or(u32::MAX),
             local_endpoints: u32::try_from(own).unwrap_or(u32::MAX),
-            fail_mode: self.setting("capture.fail_mode"),
+            fail_mode: daemon.settings.value("capture.fail_mode"),
         }
     }
 

@@ -342,7 +342,7 @@ fn daemon(dir: &Path) -> Daemon {
             mesh: "home".to_owned(),
             trust_domain: "home.mesh".to_owned(),
         },
-        settings: Vec::new(),
+        settings: Settings::default(),
         workers: 1,
         store: Arc::new(store),
         published,

@@ -66,7 +66,7 @@ pub(super) fn enter(
     let record = record(place, client, service.id, pinned.generation);
     // Whoever is in the mesh is captured where it calls, and comes another way.
     worker.shard.refused(service.id, Refusal::Unmeshed);
-    if service.inbound.refuse_unmeshed.unwrap_or(worker.strict) {
+    if service.inbound.refuse_unmeshed.unwrap_or(pinned.strict) {
         return Err(Some(Box::new(record)));
     }
     let preserve_client = service.inbound.preserve_client;

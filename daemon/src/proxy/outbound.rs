@@ -131,7 +131,7 @@ impl Captured {
     }
 
     /// As whom meshd goes on to the endpoint, if not as itself.
-    pub(super) fn disguise<'w>(&self, worker: &'w Worker) -> Option<Disguise<'w>> {
+    pub(super) fn disguise(&self, worker: &Worker) -> Option<Disguise> {
         let Record { source, destination, .. } = &self.record;
         let preserve = self.path == Path::Inbound { preserve_client: true };
         preserve.then(|| worker.origins.disguise(source.address, *destination)).flatten()

@@ -76,7 +76,6 @@ pub(super) fn start(declaration: &Declaration) -> Stand {
         telemetry: telemetry.clone(),
         rings: rings.clone(),
         names: Names::default(),
-        strict: false,
     };
     let workers = Workers::start(vec![Doors::at(port)], &parts).unwrap();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

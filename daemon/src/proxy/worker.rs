@@ -47,8 +47,6 @@ pub(super) struct Worker {
     pub(super) config: config::Proxy,
     pub(super) origins: Origins,
     pub(super) names: Names,
-    /// Clients outside the mesh are refused where a service does not say otherwise.
-    pub(super) strict: bool,
     pub(super) shard: Shard,
     pub(super) ring: Arc<Ring>,
     pub(super) pool: Pool,
@@ -96,7 +94,6 @@ impl Worker {
             config: parts.config.clone(),
             origins: parts.origins.clone(),
             names: parts.names.clone(),
-            strict: parts.strict,
             shard: parts.telemetry.shard(),
             ring: Arc::clone(parts.rings.workers().get(index)?),
             wheel: Wheel::new(),

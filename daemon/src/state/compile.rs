@@ -37,6 +37,7 @@ pub(crate) struct Inputs<'a> {
     /// Validated; any order.
     pub(crate) objects: Vec<&'a Object>,
     pub(crate) claims: Vec<&'a Claim>,
+    pub(crate) strict: bool,
     /// Whose traffic goes direct now.
     pub(crate) bypassed: Vec<&'a Extent>,
     pub(crate) workloads: Arc<HashMap<u64, Arc<Workload>>>,
@@ -71,6 +72,7 @@ pub(crate) fn compile(inputs: &Inputs<'_>) -> Result<Snapshot, NoFreeAddress> {
     Ok(Snapshot {
         revision: inputs.revision,
         generation: inputs.generation,
+        strict: inputs.strict,
         bypassed: inputs.bypassed.contains(&&Extent::Everything),
         services,
         endpoints,

@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) revision: u64,
     /// Head of the intent log this was compiled from; what people see as "generation".
     pub(crate) generation: u64,
+    /// Plain text between services is refused where a service does not say otherwise.
+    pub(crate) strict: bool,
     /// Everything goes direct; every service is [`Service::bypassed`] then.
     pub(crate) bypassed: bool,
     /// Sorted by name; service indices point here. One that routes name but nobody declared is

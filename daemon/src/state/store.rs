@@ -33,6 +33,7 @@ pub(crate) use outcome::{
     Action, Change, Damage, Live, Mutation, Outcome, Unreadable, UpdateError,
 };
 use runtime::Runtime;
+pub(crate) use runtime::RuntimeError;
 
 /// How long a change waits for its readers before it is reported as late.
 const APPLIED_WITHIN: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ const BUFFER: usize = 2 << 20;
 pub(crate) fn connect_datagram(
     upstream: SocketAddr,
     mark: u32,
-    source: Source<'_>,
+    source: &Source,
 ) -> io::Result<(UdpSocket, Worn)> {
     let socket = Socket::new(source.domain(upstream), Type::DGRAM, Some(Protocol::UDP))?;
     if mark != 0 {

@@ -111,12 +111,12 @@ impl Pool {
         endpoint: &Endpoint,
         shard: &Shard,
         limit: Option<Duration>,
-        disguise: Option<Disguise<'_>>,
+        disguise: Option<Disguise>,
     ) -> Result<Connection, ConnectError> {
         let address = endpoint.address;
         let after = limit.map_or(self.connect_timeout, |limit| limit.min(self.connect_timeout));
         let source = Source::to(endpoint, disguise);
-        let socket = tokio::time::timeout(after, Socket::connect(address, self.mark, source))
+        let socket = tokio::time::timeout(after, Socket::connect(address, self.mark, &source))
             .await
             .map_err(|_elapsed| ConnectError::Timeout { address, after })?
             .map_err(|source| ConnectError::Refused { address, source })?;

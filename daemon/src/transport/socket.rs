@@ -42,7 +42,7 @@ impl Socket {
     pub(crate) async fn connect(
         upstream: SocketAddr,
         mark: u32,
-        source: Source<'_>,
+        source: &Source,
     ) -> io::Result<Self> {
         let domain = source.domain(upstream);
         let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;

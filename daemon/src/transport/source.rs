@@ -13,17 +13,17 @@ use crate::model::own_source;
 use crate::state::Endpoint;
 
 /// As whom meshd comes to an endpoint.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source<'a> {
+#[derive(Debug)]
+pub(crate) enum Source {
     /// From where the kernel says.
     Any,
     /// From its own address.
     Own,
-    Client(Disguise<'a>),
+    Client(Disguise),
 }
 
-impl<'a> Source<'a> {
-    pub(crate) fn to(endpoint: &Endpoint, disguise: Option<Disguise<'a>>) -> Self {
+impl Source {
+    pub(crate) fn to(endpoint: &Endpoint, disguise: Option<Disguise>) -> Self {
         match disguise {
             Some(disguise) => Self::Client(disguise),
             None if endpoint.live.intercepted.load(Relaxed) => Self::Own,

@@ -75,6 +75,10 @@ pub struct GetStatusResponse {
     pub read_only: bool,
     #[prost(uint32, tag = "15")]
     pub workers: u32,
+    /// How often the settings were read since the start, the start's own time included; what of them
+    /// could not be put in force is among the problems.
+    #[prost(uint64, tag = "16")]
+    pub settings_read: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CaptureStatus {

@@ -5,6 +5,8 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use mesh_proto::codes;
+
 use super::plan::{Plan, Step};
 use super::{Survey, done};
 use crate::context::Context;
@@ -36,7 +38,12 @@ impl Rollback {
         }
         let changed = plan.steps.iter().filter_map(|step| match step {
             Step::Program { path } | Step::File { path, .. } => Some(path.clone()),
-            Step::Clear | Step::Group | Step::Folder { .. } | Step::Enable | Step::Start => None,
+            Step::Clear
+            | Step::Group
+            | Step::Folder { .. }
+            | Step::Enable
+            | Step::Start
+            | Step::Reload => None,
         });
         let files = changed.filter_map(|path| {
             let content = fs::read(&path).ok()?;
@@ -91,7 +98,7 @@ pub(super) fn execute(
         let left = rollback.roll_back();
         if let Some(first) = left.first() {
             let message = "what an earlier installation left cannot be removed";
-            return Err(Failure::new(&mesh_proto::codes::LOCAL, message).why(first.clone()));
+            return Err(Failure::new(&codes::LOCAL, message).why(first.clone()));
         }
     }
     let mut receipt = match (&survey.receipt, rollback) {
@@ -152,6 +159,7 @@ fn take(
             receipt.intend(Made::Daemon)?;
             start(survey, context)?;
         }
+        Step::Reload => reload(survey, context)?,
     }
     Ok(())
 }
@@ -178,6 +186,22 @@ fn start(survey: &Survey, context: &Context) -> Result<(), Failure> {
         &format!("capture armed: {}, {} {what}", capture.backend, capture.programs),
         since,
     );
+    Ok(())
+}
+
+/// Settings that only a start reads need one.
+fn reload(survey: &Survey, context: &Context) -> Result<(), Failure> {
+    let since = Instant::now();
+    let status = service::reload(&survey.places)?;
+    let problem = |id: &str| status.problems.iter().find(|problem| problem.id == id);
+    if problem("settings/restart").is_some() {
+        return start(survey, context);
+    }
+    if let Some(refused) = problem("settings/refused").or_else(|| problem("settings/capture")) {
+        let message = "meshd does not go by the new settings";
+        return Err(Failure::new(&codes::CAPTURE_FAILED, message).why(refused.summary.clone()));
+    }
+    done(context, &format!("settings in force (pid {} goes on)", status.pid), since);
     Ok(())
 }
 

@@ -30,6 +30,8 @@ pub(super) enum Step {
     },
     Enable,
     Start,
+    /// Of a meshd that runs, when nothing but its settings changed.
+    Reload,
 }
 
 impl Plan {
@@ -74,8 +76,11 @@ impl Plan {
                 steps.push(Step::Enable);
             }
         }
-        if !steps.is_empty() || !survey.is_running() {
-            steps.push(Step::Start);
+        let is_settings = |step: &Step| matches!(step, Step::File { path, .. } if path == config);
+        match (survey.is_running(), steps.as_slice()) {
+            (true, []) => {}
+            (true, [only]) if is_settings(only) => steps.push(Step::Reload),
+            _ => steps.push(Step::Start),
         }
         Self { steps }
     }

@@ -56,7 +56,7 @@ fn document(survey: &Survey, plan: &Plan, checks: &Report) -> Value {
             Step::File { path, text } => Some(json!({"path": path, "content": text})),
             Step::Program { path } => Some(json!({"path": path, "from": survey.meshd})),
             Step::Folder { path, mode } => Some(json!({"path": path, "mode": format!("{mode:o}")})),
-            Step::Clear | Step::Group | Step::Enable | Step::Start => None,
+            Step::Clear | Step::Group | Step::Enable | Step::Start | Step::Reload => None,
         })
         .collect();
     json!({
@@ -162,6 +162,7 @@ fn changes(survey: &Survey, plan: &Plan) -> String {
             }
             Step::Program { path } => (format!("{} (replaced)", path.display()), String::new()),
             Step::Start => ("meshd (restarted)".to_owned(), String::new()),
+            Step::Reload => ("meshd (reloaded, capture goes on)".to_owned(), String::new()),
             Step::Enable => ("meshd.service (enabled)".to_owned(), String::new()),
             Step::Group => (format!("group {GROUP}"), String::new()),
             Step::Folder { path, .. } => (format!("{}/", path.display()), String::new()),

@@ -142,7 +142,7 @@ impl Ebpf {
     pub(in super::super) fn leave_out(&mut self) -> Result<(), String> {
         let now = self.excluded_cgroups();
         for gone in &self.left_out - &now {
-            // It held nobody any more.
+            // It held nobody any more, or is to be captured again.
             self.rules.remove_scope(scope(Scope::Cgroup(gone), 0)).ok();
         }
         for id in &now {

@@ -19,7 +19,9 @@ pub(super) const TABLE: &str = "meshd";
 /// metadata), multicast, broadcast.
 pub(in crate::capture) const NEVER4: [&str; 5] =
     ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"];
-pub(in crate::capture) const NEVER6: [&str; 3] = ["::1/128", "fe80::/10", "ff00::/8"];
+/// With the addresses that stand for what the BPF programs took.
+pub(in crate::capture) const NEVER6: [&str; 4] =
+    ["::1/128", "fe80::/10", "ff00::/8", "fd6d:6573:6864::/64"];
 /// Never captured, whatever else is said.
 pub(in crate::capture) const SSH: u16 = 22;
 
@@ -34,10 +36,18 @@ impl Ruleset {
         Self { config: config.clone() }
     }
 
-    /// Replaces whatever has the name, in one transaction.
+    /// Replaces whatever has the name and nobody owns, in one transaction.
     pub(super) fn text(&self) -> String {
         let table = self.table(TABLE, self.owner());
         format!("add table inet {TABLE}\ndelete table inet {TABLE}\n{table}")
+    }
+
+    /// Replaces the table that was loaded with the rules of `old` before, if it is still there.
+    /// The kernel wants to hear of the flags it has.
+    pub(super) fn instead_of(&self, old: &Self) -> String {
+        let table = self.table(TABLE, self.owner());
+        let flags = old.owner();
+        format!("add table inet {TABLE} {{ {flags} }}\ndelete table inet {TABLE}\n{table}")
     }
 
     /// The same kinds of rules under a name of their own, for the kernel to check.
@@ -260,6 +270,14 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         match self.config.fail_mode {
             FailMode::Open => "    meta mark & 0 != @alive accept\n",
             FailMode::Closed => "",
+        }
+    }
+
+    /// Begins a lease with the table itself, whose first heartbeat is yet to come.
+    pub(super) fn first_lease(&self) -> String {
+        match self.config.fail_mode {
+            FailMode::Open => format!("add element inet {TABLE} alive {{ 0 }}\n"),
+            FailMode::Closed => String::new(),
         }
     }
 

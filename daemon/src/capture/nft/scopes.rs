@@ -62,6 +62,11 @@ impl Scopes {
         Self { mount, excluded: excluded.to_vec(), cookie, held, stale }
     }
 
+    /// Leaves out other cgroups than before.
+    pub(super) fn exclude(&mut self, excluded: &[String]) {
+        self.excluded = excluded.to_vec();
+    }
+
     /// The table is a new, empty one.
     pub(super) fn forget(&mut self) {
         self.held = Members::default();

@@ -23,6 +23,8 @@ pub(in crate::capture) struct Table {
     heartbeat: Option<Heartbeat>,
     scopes: Scopes,
     targets: Targets,
+    /// What the child loaded last.
+    loaded: Option<Ruleset>,
 }
 
 impl Table {
@@ -37,7 +39,8 @@ impl Table {
         let child = Child::start(&program, site)?;
         let (config, site) = (config.clone(), site.clone());
         let (heartbeat, targets) = (None, targets.clone());
-        let mut table = Self { config, program, site, child, heartbeat, scopes, targets };
+        let loaded = None;
+        let mut table = Self { config, program, site, child, heartbeat, scopes, targets, loaded };
         table.fill().await?;
         table.keep_alive()?;
         Ok(table)
@@ -48,10 +51,34 @@ impl Table {
         self.scopes.forget();
         let plan = self.scopes.plan(&self.targets);
         let change = plan::difference(&Targets::default(), &self.targets);
-        let text = Ruleset::new(&self.config).text() + &elements::change(&change) + &plan.text;
+        let ruleset = Ruleset::new(&self.config);
+        let table = match &self.loaded {
+            Some(old) => ruleset.instead_of(old),
+            None => ruleset.text(),
+        };
+        let text = table + &ruleset.first_lease() + &elements::change(&change) + &plan.text;
         self.child.replace(&text).await?;
+        self.loaded = Some(ruleset);
         self.scopes.applied(plan);
         Ok(())
+    }
+
+    /// The same table by other settings, in one transaction.
+    pub(in crate::capture) async fn reconfigure(
+        &mut self,
+        config: &config::Capture,
+    ) -> io::Result<()> {
+        self.config = config.clone();
+        self.scopes.exclude(&config.exclude.cgroups);
+        self.fill().await?;
+        match (config.fail_mode, &self.heartbeat) {
+            (FailMode::Open, None) => self.keep_alive(),
+            (FailMode::Open, Some(_)) => Ok(()),
+            (FailMode::Closed, _) => {
+                self.heartbeat = None;
+                Ok(())
+            }
+        }
     }
 
     fn keep_alive(&mut self) -> io::Result<()> {
@@ -92,6 +119,7 @@ impl Table {
     pub(in crate::capture) async fn mend(&mut self) -> io::Result<Option<&'static str>> {
         if self.child.has_ended() {
             self.child = Child::start(&self.program, &self.site)?;
+            self.loaded = None;
             self.fill().await?;
             return Ok(Some("the process that owns the nft table was killed"));
         }

@@ -35,11 +35,11 @@ impl Route {
     }
 
     /// As whom meshd goes on to the endpoint, if not as itself.
-    pub(super) fn disguise<'w>(
+    pub(super) fn disguise(
         &self,
-        worker: &'w Worker,
+        worker: &Worker,
         Flow { client, local }: Flow,
-    ) -> Option<Disguise<'w>> {
+    ) -> Option<Disguise> {
         match self {
             Self::Inbound { preserve_client: true } => worker.origins.disguise(client, local),
             Self::Inbound { .. } | Self::Mesh | Self::Outside(_) | Self::Refused(_) => None,

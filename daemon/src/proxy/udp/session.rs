@@ -149,7 +149,7 @@ impl<'w> Session<'w> {
             journal.picked(&pinned, index, pick);
             journal.record.tries = journal.record.tries.saturating_add(1);
             let source = Source::to(endpoint, self.route.disguise(worker, self.flow));
-            match connect_datagram(endpoint.address, worker.config.mark, source) {
+            match connect_datagram(endpoint.address, worker.config.mark, &source) {
                 Ok(socket) => {
                     let service =
                         worker.shard.series(pick.service, pick.subset, self.record.source.service);

@@ -373,6 +373,7 @@ impl Mesh {
             generation: 1,
             objects: self.objects.iter().collect(),
             claims: self.claims.iter().collect(),
+            strict: false,
             bypassed: Vec::new(),
             workloads: Arc::default(),
             gates: Default::default(),

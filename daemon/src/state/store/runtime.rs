@@ -15,6 +15,8 @@ pub(super) struct Runtime {
     pub(super) node: String,
     vips: Vips,
     names: Interner,
+    /// `mtls.mode: strict`.
+    strict: bool,
     /// By cgroup id.
     workloads: Arc<HashMap<u64, Arc<Workload>>>,
     /// Addresses of this host besides loopback.
@@ -34,6 +36,7 @@ impl Runtime {
             node,
             vips,
             names,
+            strict: false,
             workloads: Arc::default(),
             addresses: Vec::new(),
             gates: BTreeMap::new(),
@@ -66,6 +69,7 @@ impl Writer {
             generation,
             objects: declared.objects.values().map(|held| &held.value).collect(),
             claims: declared.claims.values().map(|held| &held.value).filter(is_there).collect(),
+            strict: self.runtime.strict,
             bypassed: bypasses.map(|bypass| &bypass.extent).collect(),
             workloads: Arc::clone(&self.runtime.workloads),
             gates: self.runtime.gates.clone(),
@@ -109,6 +113,11 @@ impl Store {
             Arc::make_mut(&mut runtime.workloads).remove(&cgroup);
         })
         .await
+    }
+
+    /// Tells whether plain text between services is refused.
+    pub(crate) async fn set_strict(&self, strict: bool) -> Result<(), RuntimeError> {
+        self.run_time(|runtime| runtime.strict = strict).await
     }
 
     /// Tells which addresses are this host's own.
