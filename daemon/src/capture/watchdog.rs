@@ -26,8 +26,11 @@ use super::folders::Folders;
 const NFTABLES: u32 = 1 << 6;
 /// `RTMGRP_*` of routes and rules: IPv4 routes and rules, IPv6 routes and rules.
 const ROUTES: u32 = (1 << 6) | (1 << 7) | (1 << 10) | (1 << 18);
-/// A program changes several tables one after the other; one look serves all.
-const SETTLE: Duration = Duration::from_millis(100);
+/// A firewall changes one table after the other, and what comes back meanwhile makes it fail: it
+/// cannot delete a chain that is used again. So nothing is done before it was quiet for so long.
+const QUIET: Duration = Duration::from_millis(150);
+/// Nor is capture given up for longer than this.
+const LATEST: Duration = Duration::from_secs(1);
 const ROOM: usize = 8 << 20;
 const GLANCE: Duration = Duration::from_millis(500);
 
@@ -59,7 +62,30 @@ pub(super) struct Watchdog {
     routes: Option<AsyncFd<OwnedFd>>,
     excluded: Option<Excluded>,
     glance: Interval,
-    settling: Option<(Instant, News)>,
+    settling: Option<Settling>,
+}
+
+/// News to be told when it is quiet.
+#[derive(Debug)]
+struct Settling {
+    news: News,
+    quiet: Instant,
+    latest: Instant,
+}
+
+impl Settling {
+    fn of(news: News) -> Self {
+        let now = Instant::now();
+        Self { news, quiet: now + QUIET, latest: now + LATEST }
+    }
+
+    fn add(&mut self, more: Vec<Culprit>) {
+        self.quiet = Instant::now() + QUIET;
+        match &mut self.news {
+            News::Rules(culprits) | News::Routes(culprits) => culprits.extend(more),
+            News::Glance => {}
+        }
+    }
 }
 
 impl Watchdog {
@@ -84,27 +110,38 @@ impl Watchdog {
 
     /// Tells `news` once more, a moment later: nothing could be done about them yet.
     pub(super) fn again(&mut self, news: News) {
-        self.settling = Some((Instant::now() + SETTLE, news));
+        self.settling = Some(Settling::of(news));
     }
 
     pub(super) async fn news(&mut self) -> News {
+        let (rules, routes) = (self.rules.as_ref(), self.routes.as_ref());
         loop {
-            if let Some((at, _)) = &self.settling {
-                sleep_until(*at).await;
-                if let Some((_, news)) = self.settling.take() {
-                    return news;
-                }
-            }
-            let news = tokio::select! {
-                culprits = hear(self.rules.as_ref(), rules_changed) => News::Rules(culprits),
-                culprits = hear(self.routes.as_ref(), routes_removed) => News::Routes(culprits),
-                () = stirred(self.excluded.as_ref()) => return News::Glance,
-                _tick = self.glance.tick() => return News::Glance,
+            let Some(settling) = &mut self.settling else {
+                let news = tokio::select! {
+                    culprits = hear(rules, rules_changed) => News::Rules(culprits),
+                    culprits = hear(routes, routes_removed) => News::Routes(culprits),
+                    () = stirred(self.excluded.as_ref()) => return News::Glance,
+                    _tick = self.glance.tick() => return News::Glance,
+                };
+                self.settling = Some(Settling::of(news));
+                continue;
             };
-            self.settling = Some((Instant::now() + SETTLE, news));
+            let (socket, means): (_, Meaning) = match settling.news {
+                News::Rules(_) => (rules, rules_changed),
+                News::Routes(_) => (routes, routes_removed),
+                News::Glance => (None, rules_changed),
+            };
+            tokio::select! {
+                () = sleep_until(settling.quiet.min(settling.latest)) => break,
+                more = hear(socket, means) => settling.add(more),
+            }
         }
+        self.settling.take().map_or(News::Glance, |settling| settling.news)
     }
 }
+
+/// What a message says, if anything.
+type Meaning = fn(&[u8]) -> Option<Culprit>;
 
 /// The places of cgroups that are left out.
 #[derive(Debug)]
@@ -158,10 +195,7 @@ fn listen(protocol: SockProtocol, groups: u32) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Waits for messages of which `means` makes something.
-async fn hear(
-    socket: Option<&AsyncFd<OwnedFd>>,
-    means: fn(&[u8]) -> Option<Culprit>,
-) -> Vec<Culprit> {
+async fn hear(socket: Option<&AsyncFd<OwnedFd>>, means: Meaning) -> Vec<Culprit> {
     let Some(socket) = socket else { return std::future::pending().await };
     loop {
         let Ok(mut guard) = socket.readable().await else { return std::future::pending().await };
