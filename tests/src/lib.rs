@@ -55,6 +55,18 @@ macro_rules! needs_root {
     };
 }
 
+/// Ends a test beside a program that is a neighbour, not a tool of ours, and not on this machine.
+#[macro_export]
+macro_rules! wants_neighbour {
+    ($program:literal) => {
+        if !$crate::host::installed($program) {
+            let test = std::thread::current().name().unwrap_or("?").to_owned();
+            eprintln!("SKIPPED ({} is not installed): {test}", $program);
+            return;
+        }
+    };
+}
+
 /// Ends a test of what a program does, which is not on this machine; under `CI` that is a failure.
 #[macro_export]
 macro_rules! needs_program {

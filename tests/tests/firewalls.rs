@@ -9,7 +9,7 @@ use mesh_tests::probe::{Answer, Ask};
 use mesh_tests::programs::program;
 use mesh_tests::wait::eventually;
 use mesh_tests::{
-    Backend, Firewall, Node, Probe, Talk, UdpServer, World, needs_program, needs_root,
+    Backend, Firewall, Node, Probe, Talk, UdpServer, World, needs_root, wants_neighbour,
 };
 
 const BACKENDS: [&str; 4] = ["ebpf", "nft", "iptables-nft", "iptables-legacy"];
@@ -150,7 +150,7 @@ fn beside(start: impl Fn(&Node, &str) -> Firewall, lines: &[(&str, Option<&str>)
 #[test]
 fn ufw_and_capture_both_hold_after_every_reload() {
     needs_root!();
-    needs_program!("ufw");
+    wants_neighbour!("ufw");
     let start = |node: &Node, _backend: &str| {
         let ufw = Firewall::place(node);
         for port in OPEN {
@@ -167,7 +167,7 @@ fn ufw_and_capture_both_hold_after_every_reload() {
 #[test]
 fn firewalld_and_capture_both_hold_after_every_reload() {
     needs_root!();
-    needs_program!("firewalld");
+    wants_neighbour!("firewalld");
     let start = |node: &Node, backend: &str| {
         // With the rules of iptables its check of the way back drops captured IPv6 datagrams.
         let way_back = if backend.starts_with("iptables") { "no" } else { "yes" };

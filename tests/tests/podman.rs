@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use mesh_tests::backends::backends;
 use mesh_tests::wait::until;
-use mesh_tests::{Backend, Node, Podman, needs_program, needs_root};
+use mesh_tests::{Backend, Node, Podman, needs_root, wants_neighbour};
 
 //
 #[test]
 fn container_is_found_by_its_name_and_id_and_again_when_it_was_made_anew() {
     needs_root!();
-    needs_program!("podman");
+    wants_neighbour!("podman");
     for backend in backends() {
         eprintln!("capture by {backend}");
         let mut node = Node::stopped(&["--backend", backend]);
