@@ -332,7 +332,7 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand register" -l no-headers 
 complete -c meshctl -n "__fish_meshctl_using_subcommand register" -s q -l quiet -d 'Print nothing on success; errors are still printed'
 complete -c meshctl -n "__fish_meshctl_using_subcommand register" -s v -l verbose -d 'Say more, on standard error'
 complete -c meshctl -n "__fish_meshctl_using_subcommand register" -s h -l help -d 'Print help'
-complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -l port -d 'Port of the endpoint' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -l port -d 'Port of the endpoint; without a protocol of connections and datagrams alike' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -l address -d 'Address of the endpoint' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -l subset -d 'Every endpoint of this subset' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -l dry-run -d 'Say what would change, and change nothing' -r -f -a "server\t''
@@ -358,7 +358,7 @@ complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -l no-header
 complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -s q -l quiet -d 'Print nothing on success; errors are still printed'
 complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -s v -l verbose -d 'Say more, on standard error'
 complete -c meshctl -n "__fish_meshctl_using_subcommand deregister" -s h -l help -d 'Print help'
-complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -l port -d 'Port of the endpoint' -r
+complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -l port -d 'Port of the endpoint; without a protocol of connections and datagrams alike' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -l address -d 'Address of the endpoint' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -l subset -d 'Every endpoint of this subset' -r
 complete -c meshctl -n "__fish_meshctl_using_subcommand unregister" -l dry-run -d 'Say what would change, and change nothing' -r -f -a "server\t''

@@ -11,11 +11,12 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Bound, Compat, Declared, HealthCheck, ServiceName};
+use crate::model::{Bound, Compat, Declared, HealthCheck, Place, ServiceName};
 
 pub(crate) use merge::{CheckEdit, Registration};
 
-/// One endpoint this node offers for a service; its service and address are its identity.
+/// One endpoint this node offers for a service; its service, address and transport are its
+/// identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claim {
     pub(crate) service: ServiceName,
@@ -41,11 +42,15 @@ pub(crate) struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ClaimKey {
     pub(crate) service: ServiceName,
-    pub(crate) address: SocketAddr,
+    pub(crate) place: Place,
 }
 
 impl Claim {
     pub(crate) fn key(&self) -> ClaimKey {
-        ClaimKey { service: self.service.clone(), address: self.address }
+        ClaimKey { service: self.service.clone(), place: self.place() }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place { transport: self.protocol.transport(), address: self.address }
     }
 }

@@ -136,7 +136,7 @@ codes! {
         why "an endpoint's address is captured as its service's; it cannot stand for two"
         fix "deregister it there first: `meshctl deregister OTHER --port PORT`"
     PORT_CONFLICT "MESH1207" exit 6 "the service port is declared with another protocol"
-        why "one port of a service speaks one protocol"
+        why "one port of a service speaks one protocol; connections and datagrams have ports of their own"
         fix "use another --service-port, or the same protocol as the existing endpoints"
     OBJECT_NOT_FOUND "MESH1208" exit 5 "no such object"
         why "nothing of this kind has this name"

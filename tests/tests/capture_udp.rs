@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 use mesh_tests::backends::each_beside_a_world;
-use mesh_tests::wait::pause;
-use mesh_tests::{Netns, Talk, UdpServer, needs_root};
+use mesh_tests::wait::{eventually, pause, until};
+use mesh_tests::{Netns, Talk, UdpServer, needs_program, needs_root};
 
 // covers: L4-08 L4-09 TP-03 X-060 X-069
 #[test]
@@ -133,4 +134,40 @@ fn packets(netns: &Netns) -> u64 {
     let text = String::from_utf8_lossy(&command.stdout).into_owned();
     let line = text.lines().find(|line| line.trim_start().starts_with("lo:")).unwrap();
     line.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
+/// One number, two ports: its connection says when it begins, its datagrams are counted.
+// covers: L4-10
+#[test]
+fn program_that_speaks_both_over_one_port_number_has_one_name() {
+    needs_root!();
+    needs_program!("iperf3");
+    each_beside_a_world(&[], |node, _world| {
+        let mut iperf = node.netns.command("iperf3");
+        let mut server = iperf.args(["-s", "-p", "5201"]).stdout(Stdio::null()).spawn().unwrap();
+        until("iperf3 listens", Duration::from_secs(5), || {
+            node.netns.inside(|| TcpStream::connect("127.0.0.1:5201")).is_ok()
+        });
+        node.ok(&["register", "perf", "--port", "tcp:5201"]);
+        let both = node.ok(&["register", "perf", "--port", "udp:5201", "--label", "kind=load"]);
+        assert!(both.contains("udp:127.0.0.1:5201"), "{both}");
+        let load = ["iperf3", "-u", "-c", "perf.mesh", "-b", "20M", "-t", "1", "-l", "1000", "-J"];
+        let report = node.run("cli", &load).exits(0).stdout;
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let sum = |key: &str| report["end"]["sum"][key].as_f64().unwrap();
+        let (sent, lost) = (sum("packets"), sum("lost_packets"));
+        // Those under way when the connection says it is over count as lost.
+        assert!(lost < sent / 20.0, "{}", report["end"]);
+        eventually("its datagrams passed meshd", Duration::from_secs(3), || {
+            let seen = node.metric("mesh_datagrams_received_total", &["service=\"perf\""]);
+            if seen >= sent && sent > 2_000.0 { Ok(()) } else { Err(format!("{seen} of {sent}")) }
+        });
+        let exported = node.ok(&["export", "service/perf"]);
+        node.meshctl_with(&["diff", "-f", "-"], &exported).exits(0);
+        node.ok(&["deregister", "perf", "--port", "udp:5201"]);
+        let left = node.ok(&["get", "service/perf", "-o", "json", "--jq", ".spec.ports"]);
+        assert!(left.contains("tcp") && !left.contains("udp"), "{left}");
+        server.kill().unwrap();
+        server.wait().unwrap();
+    });
 }

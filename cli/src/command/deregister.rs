@@ -7,6 +7,7 @@ use mesh_proto::v1::DeregisterRequest;
 
 use crate::args::{Change, DryRun};
 use crate::command::change::{self, Hint, Made};
+use crate::command::register::Port;
 use crate::complete;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -24,9 +25,9 @@ pub(crate) struct Args {
     /// Name of the service
     #[arg(add = ArgValueCandidates::new(complete::services))]
     name: String,
-    /// Port of the endpoint
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
+    /// Port of the endpoint; without a protocol of connections and datagrams alike
+    #[arg(long, value_name = "[tcp|http|grpc|udp:]N")]
+    port: Option<Port>,
     /// Address of the endpoint
     #[arg(long, value_name = "IP")]
     address: Option<IpAddr>,
@@ -58,7 +59,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
         mutation: Some(context.mutation(&args.change)),
         namespace: context.namespace.clone(),
         service: args.name.clone(),
-        port: args.port.unwrap_or_default().into(),
+        port: args.port.as_ref().map_or(0, |port| port.number.into()),
+        protocol: args.port.as_ref().map_or("", |port| port.protocol).to_owned(),
         address: args.address.map(|address| address.to_string()).unwrap_or_default(),
         subset: args.subset.clone().unwrap_or_default(),
         all: args.all,

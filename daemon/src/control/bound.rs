@@ -81,7 +81,7 @@ async fn take_out(store: &Store, events: &Events, claim: &Claim, bound: &Bound) 
     };
     match store.update(Author::meshd(&reason), mutation, delete).await {
         Ok(_) => {
-            let subject = format!("service/{} {}", claim.service, claim.address);
+            let subject = format!("service/{} {}", claim.service, claim.place().short());
             events.emit("endpoint/ended", subject, reason, Severity::Info);
         }
         Err(error) => {
@@ -94,7 +94,7 @@ async fn take_out(store: &Store, events: &Events, claim: &Claim, bound: &Bound) 
 /// What came and what went of the endpoints whose processes may come back.
 fn tell(events: &Events, changed: &[(ClaimKey, bool)]) {
     for (key, is_there) in changed {
-        let subject = format!("service/{} {}", key.service, key.address);
+        let subject = format!("service/{} {}", key.service, key.place.short());
         let message = if *is_there { "its processes are there" } else { "its processes are gone" };
         events.emit("endpoint/bound", subject, message, Severity::Info);
     }

@@ -125,7 +125,7 @@ pub(super) fn address(written: &str) -> Result<IpAddr, Failure> {
         })
 }
 
-fn protocol(written: &str) -> Result<Option<Declared>, Failure> {
+pub(super) fn protocol(written: &str) -> Result<Option<Declared>, Failure> {
     match written {
         "" => Ok(None),
         "tcp" => Ok(Some(Declared::Tcp)),

@@ -4,25 +4,27 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use mesh_proto::codes;
-use mesh_proto::manifest::{self, Endpoint as Written, Key, Object, Protocol, ServiceSpec};
+use mesh_proto::manifest::{
+    self, Endpoint as Written, Key, Object, Protocol, ServicePort, ServiceSpec,
+};
 
 use super::error::Failure;
 use crate::health::Probed;
-use crate::model::{Health, Place, ServiceName, Transport};
+use crate::model::{Health, Place, ServiceName};
 use crate::registry::{Claim, ClaimKey};
 use crate::state::{
     Declared, Draft, Endpoint, Snapshot, claimed_spec, protocol, written_at, written_at_mut,
 };
 
-/// The endpoint of `service` at `address`.
+/// The endpoint of `service` at `place`.
 pub(super) fn at<'a>(
     snapshot: &'a Snapshot,
     service: &ServiceName,
-    address: SocketAddr,
+    place: Place,
 ) -> Option<&'a Endpoint> {
     let index = snapshot.by_name.get(service)?;
     let mut endpoints = snapshot.endpoints.iter();
-    endpoints.find(|endpoint| endpoint.service == *index && endpoint.address == address)
+    endpoints.find(|endpoint| endpoint.service == *index && endpoint.place() == place)
 }
 
 /// The claim that is there, or the one that would say what a manifest says of this endpoint.
@@ -32,18 +34,18 @@ pub(super) fn existing_claim(draft: &Draft, key: &ClaimKey, node: &str) -> Optio
         return Some(held.value.clone());
     }
     let snapshot = draft.snapshot();
-    let endpoint = at(snapshot, &key.service, key.address)?;
+    let endpoint = at(snapshot, &key.service, key.place)?;
     let Object::Service(object) = &declared.service_object(&key.service)?.value else {
         return None;
     };
-    let written = written_at(&object.spec, key.address, node)?;
+    let written = written_at(&object.spec, key.place.address, node)?;
     let service = snapshot.services.get(endpoint.service)?;
     let port = service.ports.get(endpoint.port)?;
     Some(Claim {
         service: key.service.clone(),
         port: port.port,
         protocol: port.protocol,
-        address: key.address,
+        address: key.place.address,
         subset: service.subsets.get(endpoint.subset).map(|s| s.name.clone()).unwrap_or_default(),
         weight: endpoint.weight,
         labels: written.labels.clone(),
@@ -76,7 +78,7 @@ pub(super) fn put(draft: &mut Draft, claim: Claim, node: &str) {
 /// Makes a manifest say of the service what a claim `said`.
 fn take_over(spec: &mut ServiceSpec, said: ServiceSpec) {
     for port in said.ports {
-        match spec.ports.iter_mut().find(|known| known.port == port.port) {
+        match spec.ports.iter_mut().find(|known| known.is_same(&port)) {
             Some(known) => known.protocol = port.protocol,
             None => spec.ports.push(port),
         }
@@ -91,12 +93,10 @@ fn take_over(spec: &mut ServiceSpec, said: ServiceSpec) {
 pub(super) fn other_service_at<'a>(
     snapshot: &'a Snapshot,
     key: &ClaimKey,
-    transport: Transport,
     node: &str,
 ) -> Option<&'a ServiceName> {
-    let mut here = snapshot.endpoints.iter().filter(|endpoint| {
-        (endpoint.address, endpoint.transport) == (key.address, transport) && endpoint.node == node
-    });
+    let is = |endpoint: &&Endpoint| endpoint.place() == key.place && endpoint.node == node;
+    let mut here = snapshot.endpoints.iter().filter(is);
     let other = here.find_map(|endpoint| snapshot.services.get(endpoint.service))?;
     (other.name != key.service).then_some(&other.name)
 }
@@ -136,14 +136,18 @@ fn places<'a>(
     service: &'a manifest::Service,
     node: &'a str,
 ) -> impl Iterator<Item = (&'a str, Place)> {
-    service.spec.endpoints.iter().map(move |endpoint| {
+    service.spec.endpoints.iter().flat_map(move |endpoint| {
         let node = endpoint.node.as_deref().unwrap_or(node);
-        let address = SocketAddr::new(endpoint.address, endpoint.port);
-        let transport = match service.spec.protocol_of(endpoint) {
-            Protocol::Detect | Protocol::Tcp | Protocol::Http | Protocol::Grpc => Transport::Tcp,
-            Protocol::Udp => Transport::Udp,
-        };
-        (node, Place { transport, address })
+        places_of(&service.spec, endpoint).map(move |place| (node, place))
+    })
+}
+
+/// Where one endpoint of a manifest serves.
+pub(super) fn places_of(spec: &ServiceSpec, endpoint: &Written) -> impl Iterator<Item = Place> {
+    let address = SocketAddr::new(endpoint.address, endpoint.port);
+    spec.protocols_of(endpoint).map(move |protocol| match protocol {
+        Protocol::Detect | Protocol::Tcp | Protocol::Http | Protocol::Grpc => Place::tcp(address),
+        Protocol::Udp => Place::udp(address),
     })
 }
 
@@ -158,20 +162,21 @@ pub(super) fn taken(address: SocketAddr, wanted: &str, other: &str) -> Failure {
 
 /// Whether the port of `claim` is declared elsewhere with another protocol.
 pub(super) fn speaks_otherwise(declared: &Declared, claim: &Claim) -> bool {
-    let own = protocol(claim.protocol);
-    let differs = |port: u16, speaks: Protocol| {
-        port == claim.port && ![Protocol::Detect, own].contains(&speaks)
+    let port = |claim: &Claim| ServicePort { port: claim.port, protocol: protocol(claim.protocol) };
+    let own = port(claim);
+    let differs = |other: &ServicePort| {
+        other.is_same(&own) && ![Protocol::Detect, own.protocol].contains(&other.protocol)
     };
     let claimed = declared
         .claims_of(&claim.service)
         .filter(|held| held.value.address != claim.address)
-        .any(|held| differs(held.value.port, protocol(held.value.protocol)));
+        .any(|held| differs(&port(&held.value)));
     let object = declared.service_object(&claim.service).map(|held| &held.value);
     let written = match object {
         Some(Object::Service(manifest::Service { spec, .. })) => spec.ports.as_slice(),
         Some(Object::HttpRoute(_) | Object::TcpRoute(_)) | None => &[],
     };
-    claimed || written.iter().any(|port| differs(port.port, port.protocol))
+    claimed || written.iter().any(differs)
 }
 
 /// "healthy (200 in 2ms)"

@@ -16,7 +16,7 @@ use super::core::Core;
 use super::endpoints;
 use super::error::Failure;
 use super::{answer, convert};
-use crate::model::{Bound, ServiceName, Subject};
+use crate::model::{Bound, Declared, Place, ServiceName, Subject, Transport};
 use crate::registry::{ClaimKey, Registration};
 use crate::state::{Draft, Outcome, service_key};
 
@@ -81,12 +81,14 @@ impl Registry {
     pub(super) async fn put(
         &self,
         peer: Peer,
-        registration: Registration,
+        mut registration: Registration,
         mutation: v1::Mutation,
         if_absent: bool,
     ) -> Result<v1::ChangeResponse, Failure> {
+        let view = self.0.daemon.store.view().await;
+        registration.mean_what_is_there(|key| view.declared.claims.contains_key(key));
         let node = &self.0.daemon.identity.node;
-        let (service, address) = (registration.service.clone(), registration.address);
+        let (service, place) = (registration.service.clone(), registration.key().place);
         let (dry_run, bound) = (mutation.dry_run, registration.bound.clone());
         if bound.is_some() && !dry_run {
             self.0.daemon.store.presume_present(registration.key()).await;
@@ -96,7 +98,7 @@ impl Registry {
         let detail = match outcome.changes.is_empty() {
             true => String::new(),
             false => {
-                let detail = self.detail(&outcome, &service, address, dry_run).await;
+                let detail = self.detail(&outcome, &service, place, dry_run).await;
                 match bound {
                     Some(bound) => format!("{detail}, as long as {bound} runs"),
                     None => detail,
@@ -112,13 +114,13 @@ impl Registry {
         &self,
         outcome: &Outcome,
         service: &ServiceName,
-        address: SocketAddr,
+        place: Place,
         dry_run: bool,
     ) -> String {
         let snapshot = &outcome.snapshot;
-        let mut parts = vec![format!("{} {address}", self.0.daemon.identity.node)];
+        let mut parts = vec![format!("{} {}", self.0.daemon.identity.node, place.short())];
         let index = snapshot.by_name.get(service).copied();
-        let endpoint = endpoints::at(snapshot, service, address);
+        let endpoint = endpoints::at(snapshot, service, place);
         let found = index.and_then(|index| snapshot.services.get(index));
         let (Some(found), Some(endpoint), false) = (found, endpoint, dry_run) else {
             return parts.concat();
@@ -185,10 +187,9 @@ fn put(
     if existing.as_ref() == Some(&claim) {
         return Ok(());
     }
-    let transport = claim.protocol.transport();
-    if let Some(other) = endpoints::other_service_at(draft.snapshot(), &key, transport, node) {
+    if let Some(other) = endpoints::other_service_at(draft.snapshot(), &key, node) {
         let (wanted, other) = (key.service.to_string(), other.to_string());
-        return Err(endpoints::taken(key.address, &wanted, &other));
+        return Err(endpoints::taken(key.place.address, &wanted, &other));
     }
     if endpoints::speaks_otherwise(draft.declared(), &claim) {
         return Err(Failure::new(
@@ -204,6 +205,8 @@ fn put(
 /// Which endpoints a deregistration means.
 struct Wanted {
     port: Option<u16>,
+    /// Of that port; else both.
+    transport: Option<Transport>,
     address: Option<std::net::IpAddr>,
     subset: Option<String>,
     all: bool,
@@ -214,6 +217,7 @@ impl Wanted {
         let address = Some(request.address.as_str()).filter(|address| !address.is_empty());
         let wanted = Self {
             port: convert::port("--port", request.port)?,
+            transport: convert::protocol(&request.protocol)?.map(Declared::transport),
             address: address.map(convert::address).transpose()?,
             subset: Some(request.subset.clone()).filter(|subset| !subset.is_empty()),
             all: request.all,
@@ -228,8 +232,9 @@ impl Wanted {
             .fix(format!("meshctl deregister {name} --all")))
     }
 
-    fn means(&self, address: SocketAddr, subset: &str) -> bool {
+    fn means(&self, Place { transport, address }: Place, subset: &str) -> bool {
         self.port.is_none_or(|port| port == address.port())
+            && self.transport.is_none_or(|wanted| wanted == transport)
             && self.address.is_none_or(|wanted| wanted == address.ip())
             && self.subset.as_deref().is_none_or(|wanted| wanted == subset)
     }
@@ -241,11 +246,11 @@ fn take(draft: &mut Draft, service: &ServiceName, wanted: &Wanted, node: &str) -
     let claimed: Vec<ClaimKey> = draft
         .declared()
         .claims_of(service)
-        .filter(|held| wanted.means(held.value.address, &held.value.subset))
+        .filter(|held| wanted.means(held.value.place(), &held.value.subset))
         .map(|held| held.value.key())
         .collect();
     for key in claimed {
-        removed.push(format!("{node} {} removed", key.address));
+        removed.push(format!("{node} {} removed", key.place.short()));
         draft.delete_claim(&key);
     }
     let key = service_key(service);
@@ -258,10 +263,13 @@ fn take(draft: &mut Draft, service: &ServiceName, wanted: &Wanted, node: &str) -
     let held = draft.declared().objects.get(&key);
     if let Some(Object::Service(object)) = held.map(|held| held.value.clone()) {
         let mut object = object;
+        let spec = object.spec.clone();
         object.spec.endpoints.retain(|endpoint| {
             let address = SocketAddr::new(endpoint.address, endpoint.port);
             let own = endpoint.node.as_deref().is_none_or(|named| named == node);
-            let goes = own && wanted.means(address, endpoint.subset.as_deref().unwrap_or_default());
+            let subset = endpoint.subset.as_deref().unwrap_or_default();
+            let mut places = endpoints::places_of(&spec, endpoint);
+            let goes = own && places.all(|place| wanted.means(place, subset));
             let line = format!("{node} {address} removed");
             if goes && !removed.contains(&line) {
                 removed.push(line);

@@ -163,7 +163,7 @@ impl<'a> Views<'a> {
             port: address.port(),
             subset: subset.filter(|subset| !subset.is_empty()),
             weight: endpoint.weight,
-            labels: self.view.declared.labels(&service.name, address, node),
+            labels: self.view.declared.labels(&service.name, endpoint.place(), node),
             health: match endpoint.live.health() {
                 Health::Unchecked => HealthStatus::Unchecked,
                 Health::Unknown => HealthStatus::Unknown,

@@ -24,6 +24,22 @@ impl Place {
     pub(crate) fn udp(address: SocketAddr) -> Self {
         Self { transport: Transport::Udp, address }
     }
+
+    /// For keys and people: TCP is not named.
+    pub(crate) fn short(&self) -> String {
+        match self.transport {
+            Transport::Tcp => self.address.to_string(),
+            Transport::Udp => self.to_string(),
+        }
+    }
+
+    /// Reads [`Self::short`].
+    pub(crate) fn from_short(text: &str) -> Option<Self> {
+        match text.strip_prefix("udp:") {
+            Some(address) => address.parse().ok().map(Self::udp),
+            None => text.parse().ok().map(Self::tcp),
+        }
+    }
 }
 
 impl fmt::Display for Transport {

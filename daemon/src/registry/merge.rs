@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::model::{Bound, Compat, Declared, HealthCheck, Probe, ServiceName};
+use crate::model::{Bound, Compat, Declared, HealthCheck, Place, Probe, ServiceName};
 
 use super::{Claim, ClaimKey};
 
@@ -37,7 +37,19 @@ pub(crate) struct CheckEdit {
 
 impl Registration {
     pub(crate) fn key(&self) -> ClaimKey {
-        ClaimKey { service: self.service.clone(), address: self.address }
+        let transport = self.protocol.unwrap_or_default().transport();
+        let place = Place { transport, address: self.address };
+        ClaimKey { service: self.service.clone(), place }
+    }
+
+    /// Without a protocol it is about the endpoint that `is_there`, of connections or datagrams.
+    pub(crate) fn mean_what_is_there(&mut self, is_there: impl Fn(&ClaimKey) -> bool) {
+        if self.protocol.is_none() && !is_there(&self.key()) {
+            self.protocol = Some(Declared::Udp);
+            if !is_there(&self.key()) {
+                self.protocol = None;
+            }
+        }
     }
 
     /// The claim as it will be. `owner` is used where nothing was claimed before.

@@ -112,6 +112,13 @@ pub(crate) struct Port {
     pub(crate) tcp: Split,
 }
 
+impl Port {
+    /// One number may be two ports: of connections and of datagrams.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.port, self.protocol.transport()) == (other.port, other.protocol.transport())
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Subset {
     /// Interned id of the subset's name; the id of `-` for "any".
@@ -142,6 +149,17 @@ pub(crate) struct Endpoint {
     pub(crate) weight: u32,
     pub(crate) check: Option<HealthCheck>,
     pub(crate) live: Arc<EndpointLive>,
+}
+
+impl Endpoint {
+    pub(crate) fn place(&self) -> Place {
+        Place { transport: self.transport, address: self.address }
+    }
+
+    /// The same port of the same host, of the other transport.
+    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
+        (self.service, &self.node, self.address) == (other.service, &other.node, other.address)
+    }
 }
 
 /// What changes about an endpoint without a new snapshot; shared by every snapshot that has it.

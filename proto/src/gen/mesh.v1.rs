@@ -2674,6 +2674,9 @@ pub struct DeregisterRequest {
     pub all: bool,
     #[prost(bool, tag = "8")]
     pub must_exist: bool,
+    /// With the port: "udp" means that of datagrams alone, any other that of connections.
+    #[prost(string, tag = "9")]
+    pub protocol: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 pub mod registry_service_client {

@@ -39,18 +39,22 @@ impl ServiceSpec {
     /// else it makes its own.
     #[must_use]
     pub fn port_of(&self, endpoint: &Endpoint) -> u16 {
-        match (endpoint.service_port, self.ports.as_slice()) {
-            (Some(port), _) => port,
-            (None, [only]) => only.port,
-            (None, _) => endpoint.port,
-        }
+        endpoint.service_port.or_else(|| self.only_port()).unwrap_or(endpoint.port)
     }
 
+    /// The number all its ports have: there may be two, one of them of datagrams.
     #[must_use]
-    pub fn protocol_of(&self, endpoint: &Endpoint) -> Protocol {
+    pub fn only_port(&self) -> Option<u16> {
+        let first = self.ports.first()?.port;
+        self.ports.iter().all(|port| port.port == first).then_some(first)
+    }
+
+    /// What `endpoint` speaks: it serves every port of its number.
+    pub fn protocols_of(&self, endpoint: &Endpoint) -> impl Iterator<Item = Protocol> {
         let number = self.port_of(endpoint);
-        let port = self.ports.iter().find(|port| port.port == number);
-        port.map(|port| port.protocol).unwrap_or_default()
+        let declared = self.ports.iter().filter(move |port| port.port == number);
+        let none = declared.clone().next().is_none().then(Protocol::default);
+        declared.map(|port| port.protocol).chain(none)
     }
 }
 
@@ -59,6 +63,15 @@ pub struct ServicePort {
     pub port: u16,
     #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: Protocol,
+}
+
+impl ServicePort {
+    /// Both cannot be declared: datagrams and connections have ports of their own.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_udp = |port: &Self| port.protocol == Protocol::Udp;
+        self.port == other.port && is_udp(self) == is_udp(other)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,6 @@
 //! `apply`: makes the mesh what documents say, all of them or none.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use mesh_proto::manifest::{Key, Object, parse, validate};
 use mesh_proto::{codes, v1};
@@ -98,8 +97,9 @@ fn put(draft: &mut Draft, object: Object, set: Option<String>, node: &str) {
         let name = ServiceName::new(&service.metadata.namespace, &service.metadata.name);
         for endpoint in &service.spec.endpoints {
             if endpoint.node.as_deref().is_none_or(|named| named == node) {
-                let address = SocketAddr::new(endpoint.address, endpoint.port);
-                draft.delete_claim(&ClaimKey { service: name.clone(), address });
+                for place in endpoints::places_of(&service.spec, endpoint) {
+                    draft.delete_claim(&ClaimKey { service: name.clone(), place });
+                }
             }
         }
     }

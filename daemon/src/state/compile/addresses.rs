@@ -58,15 +58,18 @@ pub(super) fn add_instances(
     endpoints: &[Endpoint],
 ) {
     for instance in instances.values() {
-        let Some(endpoint) = endpoints.get(instance.endpoint) else { continue };
-        let service = services.get(endpoint.service);
-        let Some(port) = service.and_then(|service| service.ports.get(endpoint.port)) else {
-            continue;
-        };
-        for vip in [IpAddr::V4(instance.vip4), IpAddr::V6(instance.vip6)] {
-            let address = SocketAddr::new(vip, port.port);
-            let place = Place { transport: endpoint.transport, address };
-            all.insert(place, itself(instance.endpoint, endpoint));
+        let Some(first) = endpoints.get(instance.endpoint) else { continue };
+        let from = endpoints.iter().enumerate().skip(instance.endpoint);
+        for (index, endpoint) in from.take_while(|(_, endpoint)| endpoint.is_twin_of(first)) {
+            let service = services.get(endpoint.service);
+            let Some(port) = service.and_then(|service| service.ports.get(endpoint.port)) else {
+                continue;
+            };
+            for vip in [IpAddr::V4(instance.vip4), IpAddr::V6(instance.vip6)] {
+                let address = SocketAddr::new(vip, port.port);
+                let place = Place { transport: endpoint.transport, address };
+                all.insert(place, itself(index, endpoint));
+            }
         }
     }
 }

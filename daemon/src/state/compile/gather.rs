@@ -8,7 +8,7 @@ use mesh_proto::manifest::{self, BackendRef, Object, ParentRef, SubsetSelector};
 
 use super::Inputs;
 use crate::model::{
-    Compat, Declared, Forward, Health, HealthCheck, InboundPolicy, Probe, ServiceName,
+    Compat, Declared, Forward, Health, HealthCheck, InboundPolicy, Probe, ServiceName, Transport,
 };
 use crate::registry::Claim;
 
@@ -21,28 +21,38 @@ pub(super) struct Gathered<'a> {
     pub(super) compat: Compat,
     pub(super) forward: Forward,
     pub(super) inbound: InboundPolicy,
-    /// Sorted by number.
-    pub(super) ports: BTreeMap<u16, Declared>,
+    /// Sorted by number and transport.
+    pub(super) ports: BTreeMap<Port, Declared>,
     /// For endpoints that do not bring their own.
     pub(super) check: Option<HealthCheck>,
     pub(super) selectors: &'a [SubsetSelector],
     /// Every subset an endpoint, a selector or a route names.
     pub(super) subsets: BTreeSet<&'a str>,
-    /// Sorted by node and address, each pair once.
+    /// Sorted by node and place, each pair once.
     pub(super) endpoints: Vec<Offer<'a>>,
 }
 
-/// One endpoint as declared.
+/// A port of a service: one number may be two, of connections and of datagrams.
+pub(super) type Port = (u16, Transport);
+
+/// One endpoint as declared, with one of its transports.
 #[derive(Clone, Debug)]
 pub(super) struct Offer<'a> {
     pub(super) node: &'a str,
     pub(super) address: SocketAddr,
     /// The service port it serves.
-    pub(super) port: u16,
+    pub(super) port: Port,
     pub(super) subset: &'a str,
     pub(super) weight: u32,
     pub(super) labels: &'a BTreeMap<String, String>,
     pub(super) check: Option<HealthCheck>,
+}
+
+impl Offer<'_> {
+    /// Where it is: what tells endpoints of a service apart.
+    pub(super) fn key(&self) -> (&str, SocketAddr, Transport) {
+        (self.node, self.address, self.port.1)
+    }
 }
 
 /// All services, sorted by name.
@@ -106,20 +116,25 @@ impl<'a> All<'a> {
             preserve_client: spec.inbound.preserve_client,
         };
         gathered.selectors = &spec.subsets;
-        gathered.ports.extend(spec.ports.iter().map(|port| (port.port, protocol(port.protocol))));
+        for port in &spec.ports {
+            let speaks = protocol(port.protocol);
+            gathered.ports.insert((port.port, speaks.transport()), speaks);
+        }
         gathered.check = spec.health.as_ref().map(check);
         for endpoint in &spec.endpoints {
-            let port = spec.port_of(endpoint);
-            gathered.ports.entry(port).or_default();
-            gathered.endpoints.push(Offer {
-                node: endpoint.node.as_deref().unwrap_or(node),
-                address: SocketAddr::new(endpoint.address, endpoint.port),
-                port,
-                subset: endpoint.subset.as_deref().unwrap_or_default(),
-                weight: endpoint.weight,
-                labels: &endpoint.labels,
-                check: gathered.check.clone(),
-            });
+            for speaks in spec.protocols_of(endpoint) {
+                let port = (spec.port_of(endpoint), protocol(speaks).transport());
+                gathered.ports.entry(port).or_default();
+                gathered.endpoints.push(Offer {
+                    node: endpoint.node.as_deref().unwrap_or(node),
+                    address: SocketAddr::new(endpoint.address, endpoint.port),
+                    port,
+                    subset: endpoint.subset.as_deref().unwrap_or_default(),
+                    weight: endpoint.weight,
+                    labels: &endpoint.labels,
+                    check: gathered.check.clone(),
+                });
+            }
         }
     }
 
@@ -129,14 +144,15 @@ impl<'a> All<'a> {
         if claim.compat == Compat::Lenient {
             gathered.compat = Compat::Lenient;
         }
-        let declared = gathered.ports.entry(claim.port).or_default();
+        let port = (claim.port, claim.protocol.transport());
+        let declared = gathered.ports.entry(port).or_default();
         if *declared == Declared::Detect {
             *declared = claim.protocol;
         }
         gathered.endpoints.push(Offer {
             node,
             address: claim.address,
-            port: claim.port,
+            port,
             subset: &claim.subset,
             weight: claim.weight,
             labels: &claim.labels,
@@ -155,10 +171,10 @@ impl<'a> All<'a> {
 
 impl Gathered<'_> {
     fn finish(&mut self) {
-        self.endpoints.sort_by(|a, b| (a.node, a.address).cmp(&(b.node, b.address)));
+        self.endpoints.sort_by(|a, b| a.key().cmp(&b.key()));
         // The sort is stable: where a manifest and a claim both have an endpoint, the manifest's
         // comes first and stays.
-        self.endpoints.dedup_by(|a, b| (a.node, a.address) == (b.node, b.address));
+        self.endpoints.dedup_by(|a, b| a.key() == b.key());
         self.subsets.extend(self.selectors.iter().map(|selector| selector.name.as_str()));
         self.subsets.extend(self.endpoints.iter().map(|offer| offer.subset));
         self.subsets.remove("");

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Inputs;
-use crate::model::Transport;
+use crate::model::{Place, Transport};
 use crate::state::{Endpoint, Inbound, Service};
 
 /// A bare `register` says where a service listens, not that its traffic is to be taken.
@@ -18,14 +18,15 @@ pub(super) fn inbound(
         let serves = |endpoint: &&(usize, &Endpoint)| {
             let service = services.get(endpoint.1.service);
             endpoint.1.node == inputs.node
-                && endpoint.1.address == claim.address
+                && endpoint.1.place() == claim.place()
                 && service.is_some_and(|service| service.name == claim.service)
         };
         let Some((index, _)) = endpoints.iter().enumerate().find(|at| serves(&at)) else {
             continue;
         };
         let inbound = Inbound { endpoint: index };
-        ports.insert((claim.protocol.transport(), claim.address.port()), inbound);
+        let Place { transport, address } = claim.place();
+        ports.insert((transport, address.port()), inbound);
     }
     ports
 }

@@ -25,7 +25,13 @@ pub(super) fn instances(
         let members = service.subsets.first().map(|any| any.endpoints.as_slice());
         let Some(members) = members.filter(|members| members.len() <= room) else { continue };
         room -= members.len();
-        let ids = members.iter().filter_map(|at| Some((*at, endpoints.get(*at)?.id)));
+        // Twins lie side by side, and have one name.
+        let second = |at: usize| {
+            let before = at.checked_sub(1).and_then(|before| endpoints.get(before));
+            before.zip(endpoints.get(at)).is_some_and(|(before, this)| this.is_twin_of(before))
+        };
+        let first = members.iter().filter(|at| !second(**at));
+        let ids = first.filter_map(|at| Some((*at, endpoints.get(*at)?.id)));
         let numbers = numbers(ids, |id| known.get(&id).map(|(number, _)| *number));
         numbered.extend(numbers.into_iter().map(|(number, endpoint)| (index, number, endpoint)));
     }

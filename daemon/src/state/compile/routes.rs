@@ -29,7 +29,7 @@ pub(super) fn attach(inputs: &Inputs<'_>, services: &mut [Service], slots: &mut 
         let previous = previous.ok().and_then(|at| inputs.previous.services.get(at));
         for (at, port) in service.ports.iter().enumerate() {
             let mut known = previous.into_iter().flat_map(|service| &service.ports);
-            let old = known.find(|old| old.port == port.port);
+            let old = known.find(|old| old.is_same(port));
             let this = Parent { inputs, services, service: index, at, port, old };
             routed.push(this.route(routes, slots));
         }
@@ -126,7 +126,7 @@ impl Parent<'_> {
     }
 
     fn resolver<'a>(&'a self, metadata: &'a Metadata) -> Resolver<'a> {
-        Resolver { services: self.services, home: &metadata.namespace, port: self.port.port }
+        Resolver { services: self.services, home: &metadata.namespace, port: self.port }
     }
 
     /// Every endpoint of this service and port.

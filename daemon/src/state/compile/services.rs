@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mesh_proto::manifest::SubsetSelector;
 
-use super::gather::{Gathered, Offer};
+use super::gather::{self, Gathered, Offer};
 use super::{Inputs, Slots};
 use crate::model::{Health, Place, Transport};
 use crate::state::{Endpoint, EndpointLive, HttpRoute, Interner, Port, Service, Split, Subset};
@@ -18,7 +18,7 @@ pub(super) struct Builder<'a> {
     /// Its index in the new snapshot.
     index: usize,
     previous: Option<&'a Service>,
-    /// What the previous snapshot had of it, sorted by node and address.
+    /// What the previous snapshot had of it, sorted by node, address and transport.
     known: &'a [Endpoint],
     display: String,
 }
@@ -80,7 +80,7 @@ impl<'a> Builder<'a> {
     }
 
     fn ports(&self) -> Vec<Port> {
-        let port = |(&port, &protocol): (&u16, &_)| {
+        let port = |(&(port, _), &protocol): (&gather::Port, &_)| {
             let (http, tcp) = (HttpRoute::default(), Split::default());
             Port { port, protocol, http, tcp }
         };
@@ -108,13 +108,10 @@ impl<'a> Builder<'a> {
     }
 
     fn endpoint(&self, offer: &Offer<'_>, subset: usize) -> Endpoint {
-        let key = (offer.node, offer.address);
-        let old = self.known.binary_search_by(|old| (old.node.as_str(), old.address).cmp(&key));
-        let old = old.ok().and_then(|at| self.known.get(at));
-        let mut ports = self.gathered.ports.iter().enumerate();
-        let port = ports.find(|(_, (port, _))| **port == offer.port);
-        let transport = port.map_or(Transport::Tcp, |(_, (_, protocol))| protocol.transport());
-        let old = old.filter(|old| old.transport == transport);
+        let of = |old: &Endpoint| (old.node.as_str(), old.address, old.transport).cmp(&offer.key());
+        let old = self.known.binary_search_by(of).ok().and_then(|at| self.known.get(at));
+        let port = self.gathered.ports.keys().position(|port| *port == offer.port);
+        let transport = offer.port.1;
         Endpoint {
             id: old.map_or_else(|| self.endpoint_id(offer, transport), |old| old.id),
             service: self.index,
@@ -122,7 +119,7 @@ impl<'a> Builder<'a> {
             node: offer.node.to_owned(),
             address: offer.address,
             transport,
-            port: port.map_or(0, |(index, _)| index),
+            port: port.unwrap_or_default(),
             weight: offer.weight,
             check: offer.check.clone(),
             live: old.map_or_else(|| self.new_live(offer), |old| Arc::clone(&old.live)),

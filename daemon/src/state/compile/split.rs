@@ -3,7 +3,7 @@
 use mesh_proto::manifest::BackendRef;
 
 use crate::model::ServiceName;
-use crate::state::{Backend, Service, Split};
+use crate::state::{Backend, Port, Service, Split};
 
 /// Turns backend references of one route into indices.
 pub(super) struct Resolver<'a> {
@@ -11,7 +11,7 @@ pub(super) struct Resolver<'a> {
     /// Namespace of the route.
     pub(super) home: &'a str,
     /// Port of the parent service: a backend without a port means the same number.
-    pub(super) port: u16,
+    pub(super) port: &'a Port,
 }
 
 impl Resolver<'_> {
@@ -29,11 +29,15 @@ impl Resolver<'_> {
             None => 0,
             Some(wanted) => service.subsets.iter().position(|subset| subset.name == wanted)?,
         };
-        let numbered = |number: u16| service.ports.iter().position(|port| port.port == number);
+        let transport = self.port.protocol.transport();
+        let numbered = |number: u16| {
+            let is = |port: &Port| port.port == number && port.protocol.transport() == transport;
+            service.ports.iter().position(is)
+        };
         let port = match written.port {
             // A port nobody declared has no endpoint: one past the last matches none.
             Some(number) => numbered(number).unwrap_or(service.ports.len()),
-            None => numbered(self.port).unwrap_or_default(),
+            None => numbered(self.port.port).unwrap_or_default(),
         };
         Some(Backend { service: index, subset, port, weight: written.share() })
     }

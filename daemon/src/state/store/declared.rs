@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::intent::{Domain, Key, Op, State};
-use crate::model::{Bypass, Extent, ServiceName};
+use crate::model::{Bypass, Extent, Place, ServiceName};
 use crate::registry::{Claim, ClaimKey};
 
 /// A declared value, and how it came to be.
@@ -122,9 +122,9 @@ impl Declared {
             }
             (Topic::Object(of), Domain::Node) => of,
         };
-        let address = key.path.rsplit('/').next()?.parse().ok()?;
+        let place = Place::from_short(key.path.rsplit('/').next()?)?;
         let service = ServiceName::new(&of.namespace, &of.name);
-        let held = self.claims.get(&ClaimKey { service, address })?;
+        let held = self.claims.get(&ClaimKey { service, place })?;
         Some(text(&held.origin, &held.value))
     }
 
@@ -272,7 +272,7 @@ fn object_path(key: &manifest::Key) -> String {
 }
 
 fn claim_path(key: &ClaimKey) -> String {
-    format!("endpoint/{}/{}/{}", key.service.namespace, key.service.name, key.address)
+    format!("endpoint/{}/{}/{}", key.service.namespace, key.service.name, key.place.short())
 }
 
 fn bypass_path(extent: &Extent) -> String {

@@ -12,7 +12,7 @@ use mesh_proto::manifest::{
 };
 
 use super::Declared;
-use crate::model::{self, Declared as Speaks, Health, Probe, ServiceName};
+use crate::model::{self, Declared as Speaks, Health, Place, Probe, ServiceName};
 use crate::registry::{Claim, ClaimKey};
 
 impl Declared {
@@ -44,21 +44,21 @@ impl Declared {
         keys.filter_map(|key| self.effective(&key, node).map(|object| (key, object))).collect()
     }
 
-    /// Labels of the endpoint at `address`.
+    /// Labels of the endpoint at `place`.
     pub(crate) fn labels(
         &self,
         service: &ServiceName,
-        address: SocketAddr,
+        place: Place,
         node: &str,
     ) -> BTreeMap<String, String> {
         let object = self.service_object(service).map(|held| &held.value);
         if let Some(Object::Service(object)) = object
-            && let Some(written) = written_at(&object.spec, address, node)
+            && let Some(written) = written_at(&object.spec, place.address, node)
         {
             return written.labels.clone();
         }
-        let key = ClaimKey { service: service.clone(), address };
-        self.claims.get(&key).map(|held| held.value.labels.clone()).unwrap_or_default()
+        let key = |place| ClaimKey { service: service.clone(), place };
+        self.claims.get(&key(place)).map(|held| held.value.labels.clone()).unwrap_or_default()
     }
 }
 
@@ -89,15 +89,13 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
     let spec = &mut whole.spec;
     let written = spec.endpoints.len();
     for claim in claims {
-        match spec.ports.iter_mut().find(|port| port.port == claim.port) {
+        let said = ServicePort { port: claim.port, protocol: protocol(claim.protocol) };
+        match spec.ports.iter_mut().find(|port| port.is_same(&said)) {
             Some(port) if port.protocol == Protocol::Detect => {
-                port.protocol = protocol(claim.protocol);
+                port.protocol = said.protocol;
             }
             Some(_) => {}
-            None => {
-                let protocol = protocol(claim.protocol);
-                spec.ports.push(ServicePort { port: claim.port, protocol });
-            }
+            None => spec.ports.push(said),
         }
         if claim.compat == model::Compat::Lenient {
             spec.compat = Compat::Lenient;
@@ -109,10 +107,10 @@ fn with_claims(service: &Service, claims: &[&Claim], node: &str) -> Service {
             spec.endpoints.push(endpoint(claim, node));
         }
     }
-    if let [only] = spec.ports.as_slice() {
+    if let Some(only) = spec.only_port() {
         // Whoever writes a manifest would leave it out: it cannot be another.
         for endpoint in spec.endpoints.iter_mut().skip(written) {
-            endpoint.service_port.take_if(|port| *port == only.port);
+            endpoint.service_port.take_if(|port| *port == only);
         }
     }
     whole

@@ -10,7 +10,8 @@ use crate::codes;
 pub(super) fn problems(service: &Service) -> Vec<Problem> {
     let spec = &service.spec;
     let port = |at| format!("spec.ports[{at}].port");
-    let mut problems = repeated(spec.ports.iter().map(|port| port.port), port, "this port");
+    let ports = spec.ports.iter().map(|port| (port.port, port.protocol == Protocol::Udp));
+    let mut problems = repeated(ports, port, "this port");
     let subset = |at| format!("spec.subsets[{at}].name");
     problems.extend(repeated(spec.subsets.iter().map(|s| &s.name), subset, "this subset"));
     for (at, subset) in spec.subsets.iter().enumerate().filter(|(_, s)| s.labels.is_empty()) {
@@ -68,7 +69,7 @@ fn service_port(spec: &ServiceSpec, endpoint: &Endpoint, path: &str) -> Option<P
                 Problem::new(format!("{path}.servicePort"), codes::INVALID_VALUE, message);
             Some(problem.hint(format!("write {}, or add the port to spec.ports", ports())))
         }
-        None if spec.ports.len() > 1 && !has(endpoint.port) => {
+        None if !spec.ports.is_empty() && spec.only_port().is_none() && !has(endpoint.port) => {
             let message = format!("which of the service's ports port {} serves", endpoint.port);
             let message = format!("it is not clear {message}");
             let problem =
