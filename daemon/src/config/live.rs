@@ -18,9 +18,12 @@ fn is_end(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('.')
 }
 
-/// A daemon whose runs bring namespaces of their own has no part in the host.
+/// A daemon whose runs bring namespaces of their own has no part in the host; and the chains of
+/// both kinds of iptables, which have the same names, cannot be in force side by side.
 fn needs_start(old: BackendChoice, new: BackendChoice) -> bool {
-    old != new && [old, new].contains(&BackendChoice::Netns)
+    let is_iptables = |backend| matches!(backend, BackendChoice::Iptables(_));
+    let in_the_way = is_iptables(old) && is_iptables(new);
+    old != new && (in_the_way || [old, new].contains(&BackendChoice::Netns))
 }
 
 impl Capture {
@@ -70,7 +73,15 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Flags;
+    use crate::config::{Flags, IptablesVariant};
+
+    #[test]
+    fn one_kind_of_iptables_does_not_take_the_place_of_the_other() {
+        let [nft, legacy] = [IptablesVariant::Nft, IptablesVariant::Legacy];
+        assert!(needs_start(BackendChoice::Iptables(nft), BackendChoice::Iptables(legacy)));
+        assert!(!needs_start(BackendChoice::Iptables(nft), BackendChoice::Iptables(nft)));
+        assert!(!needs_start(BackendChoice::Nft, BackendChoice::Iptables(nft)));
+    }
 
     #[test]
     fn what_needs_a_restart_is_named_and_stays_as_it_was() {
