@@ -52,7 +52,7 @@ fn nginx_serves_curl_and_python() {
     let conf = node.file(
         "nginx.conf",
         &format!(
-            "daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.err; worker_processes 1; user root;
+            "daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.err; worker_processes 1; user root;
              events {{}} http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
              fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
              server {{ listen 8080; gzip on; gzip_types *; root {}; }} }}",
