@@ -128,10 +128,7 @@ impl<'a> Builder<'a> {
 
     fn endpoint_id(&self, offer: &Offer<'_>, transport: Transport) -> u32 {
         let Self { display, inputs, .. } = self;
-        let place = match transport {
-            Transport::Tcp => offer.address.to_string(),
-            Transport::Udp => Place::udp(offer.address).to_string(),
-        };
+        let place = Place { transport, address: offer.address }.short();
         if self.is_reachable(offer) {
             inputs.names.id(&format!("{display}/{place}"))
         } else {
