@@ -175,8 +175,10 @@ fn run_from_inside_a_namespace_is_captured_there() {
         };
         let curl = run("curl -sS -m 5 http://web.mesh/x");
         assert_eq!(String::from_utf8_lossy(&curl.stdout), "v1 GET /x 0");
-        until("its end noticed", Duration::from_secs(10), || capture_in(&netns).is_empty());
-        let taken = netns.inside(|| TcpListener::bind("0.0.0.0:15001")).unwrap();
+        let taken = eventually("its end noticed", Duration::from_secs(10), || {
+            netns.inside(|| TcpListener::bind("0.0.0.0:15001"))
+        });
+        assert_eq!(capture_in(&netns), [""; 0]);
         let refused = run("curl -sS -m 5 http://web.mesh/x");
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && said.contains("0.0.0.0:15001"), "{said}");
