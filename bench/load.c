@@ -1,6 +1,6 @@
 // What wrk and iperf3 cannot do: connections that carry one byte, and datagrams. bench/run.py builds and starts it.
 //
-//   load answer PORT                          TCP: every byte received is sent back
+//   load answer PORT [MAP]                    TCP: every byte received is sent back
 //   load connect IP PORT SECS                 connect, a byte there and back, close; one after another
 //   load echo PORT                            UDP: every datagram is sent back
 //   load loop IP PORT FLOWS WINDOW SIZE SECS  WINDOW datagrams in flight on each of FLOWS sockets
@@ -10,13 +10,17 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <net/if.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,6 +56,36 @@ static void need(int holds, const char *what)
 	}
 }
 
+// meshd's notes of connects under way, in memory it shares with its eBPF programs: each begins with its number, 0 when
+// it is free, and lies where the low bits of the connection's address say.
+static struct {
+	char *at;
+	unsigned count, size;
+} notes;
+
+static void open_notes(unsigned id)
+{
+	union bpf_attr by_id = { .map_id = id };
+	struct bpf_map_info info = { 0 };
+	int fd = syscall(SYS_bpf, BPF_MAP_GET_FD_BY_ID, &by_id, sizeof by_id);
+	union bpf_attr about = { .info = { .bpf_fd = fd, .info_len = sizeof info, .info = (unsigned long)&info } };
+	need(fd >= 0 && !syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &about, sizeof about), "map");
+	notes.count = info.max_entries;
+	notes.size = (info.value_size + 7) & ~7u;
+	notes.at = mmap(NULL, (size_t)notes.count * notes.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	need(notes.at != MAP_FAILED, "mmap");
+}
+
+// As meshd does when it accepts; else every place would be taken after some seconds.
+static void free_note(int peer)
+{
+	struct sockaddr_in local = { 0 };
+	if (!notes.at || getsockname(peer, (void *)&local, &(socklen_t){ sizeof local }))
+		return;
+	__atomic_store_n((uint64_t *)(notes.at + ntohl(local.sin_addr.s_addr) % notes.count * notes.size), 0,
+			 __ATOMIC_RELEASE);
+}
+
 static _Noreturn void answer(const char *port)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ep = epoll_create1(0);
@@ -71,6 +105,7 @@ static _Noreturn void answer(const char *port)
 			ssize_t got;
 			if (one == fd) {
 				int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
+				free_note(peer);
 				epoll_ctl(ep, EPOLL_CTL_ADD, peer, &(struct epoll_event){ EPOLLIN, { .fd = peer } });
 			} else if ((got = read(one, bytes, sizeof bytes)) <= 0 || write(one, bytes, got) < 0) {
 				close(one);
@@ -244,8 +279,11 @@ static int pace(struct sockaddr_in to, double rate, double seconds)
 int main(int n, char **word)
 {
 	const char *what = n > 1 ? word[1] : "";
-	if (n == 3 && !strcmp(what, "answer"))
+	if ((n == 3 || n == 4) && !strcmp(what, "answer")) {
+		if (n == 4)
+			open_notes(atoi(word[3]));
 		answer(word[2]);
+	}
 	if (n == 3 && !strcmp(what, "echo"))
 		echo(word[2]);
 	if (n == 5 && !strcmp(what, "connect"))

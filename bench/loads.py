@@ -1,9 +1,38 @@
 """What is asked of every row: each load returns `n` units, their `rate`, how many `failed`, and what else it saw."""
+import contextlib
 import json
 import re
 import subprocess
 
-from proc import EVERYWHERE, Process, cpu_ns, pinned, tie, wait_for
+from proc import EVERYWHERE, Process, pinned, tie, wait_for
+
+# Its name is also the attribute of a row that says where its client goes; None: not measured.
+SCENARIOS = {}
+
+
+def scenario(seconds=None, beside=(), prepared=contextlib.nullcontext):
+    """Registers a load. It is measured in slices of so many seconds (None: in one go) that alternate with those of
+    the rows `beside`: the machine's speed drifts within a minute, but hardly from slice to slice. What is `prepared`
+    says whose time is the cost."""
+    def register(load):
+        load.seconds, load.beside, load.prepared = seconds, beside, prepared
+        SCENARIOS[load.__name__] = load
+        return load
+    return register
+
+
+@contextlib.contextmanager
+def answering(row, *notes):
+    """A server that answers at the row's listener by itself, ahead of the proxy, and shares a CPU with the client:
+    the time of both is the cost."""
+    argv = [row.bench.load, "answer", str(row.listener), *notes]
+    server = Process(argv, row.bench.load_cpu, f"{row.bench.run}/answer.log")
+    try:
+        # Behind meshd's listener is nothing that answers: no failure means that ours has taken its place.
+        wait_for("the answering server", lambda: not own(row, ["connect", *row.take], 0.1)["failed"])
+        yield server
+    finally:
+        server.stop()
 
 
 def milliseconds(text):
@@ -11,23 +40,29 @@ def milliseconds(text):
     return float(number) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
 
 
-def client(bench, argv, seconds, cpus=None):
-    done = subprocess.run(pinned(cpus or bench.load_cpu, argv), capture_output=True, text=True, timeout=seconds + 20)
+def client(row, argv, seconds, cpus=None):
+    cpus = cpus or row.bench.load_cpu
+    done = subprocess.run(pinned(cpus, argv), capture_output=True, text=True, timeout=seconds + 20)
     return done.stdout + (done.stderr if done.returncode else "")
 
 
-def own(bench, row, words, seconds):
-    """Our load program as a client of the row (of nobody: `row` is None)."""
-    argv = [bench.load, *map(str, words)]
-    return json.loads(client(bench, row.client(argv) if row else argv, seconds))
+def own(row, words, seconds, captured=True):
+    """Our load program, as a client of the row unless nobody is to know of it."""
+    argv = [row.bench.load, *map(str, words), str(seconds)]
+    return json.loads(client(row, row.client(argv) if captured else argv, seconds))
 
 
-def http(bench, row, seconds):
+def counted(done):
+    return {"n": done["n"], "rate": done["n"] / done["seconds"], "failed": done["failed"]}
+
+
+@scenario(1, beside=("haproxy", "nginx"))
+def http(row, seconds):
     """wrk, one thread, 64 kept-alive connections, 1 KiB answers."""
     host, port = row.http
     argv = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", "--timeout", "5s", "-H", "Host: web.mesh",
             f"http://{host}:{port}/1k"]
-    out = client(bench, row.client(argv), seconds)
+    out = client(row, row.client(argv), seconds)
     done = re.search(r"(\d+) requests in ([\d.]+\w+),", out)
     if not done:
         raise RuntimeError(out[-400:])
@@ -37,96 +72,86 @@ def http(bench, row, seconds):
             "p50_ms": milliseconds(latency["50"]), "p99_ms": milliseconds(latency["99"])}
 
 
-def bulk(bench, row, seconds, cpus=None):
+@scenario(1, beside=("direct", "haproxy"))
+def bulk(row, seconds, cpus=None):
     """iperf3, one stream towards the server."""
     host, port = row.bulk
     argv = row.client(["iperf3", "-c", host, "-p", str(port), "-t", str(seconds), "-J"])
-    received = json.loads(client(bench, argv, seconds, cpus))["end"]["sum_received"]
+    received = json.loads(client(row, argv, seconds, cpus))["end"]["sum_received"]
     return {"n": received["bytes"] / 2**30, "rate": received["bits_per_second"] / 1e9, "failed": 0}
 
 
-def loose(bench, row, seconds):
+@scenario(1, beside=("direct",))
+def loose(row, seconds):
     """The same with client, proxy and server on whatever CPU the scheduler likes, as on any host."""
-    server = bench.servers["iperf3"].pids()
+    server = row.bench.servers["iperf3"].pids()
     tie([*row.pids(), *server], EVERYWHERE)
     try:
-        return bulk(bench, row, seconds, EVERYWHERE)
+        return bulk(row, seconds, EVERYWHERE)
     finally:
-        tie(server, str(bench.load_cpu))
+        tie(server, str(row.bench.load_cpu))
 
 
-def connect(bench, row, seconds):
+@scenario(0.5, beside=("haproxy",))
+def connect(row, seconds):
     """Connect, a byte there and back, close, through the proxy to a server; one after another."""
-    done = own(bench, row, ["connect", *row.connect, seconds], seconds)
-    return {"n": done["n"], "rate": done["n"] / done["seconds"], "failed": done["failed"]}
+    return counted(own(row, ["connect", *row.connect], seconds))
 
 
-def taken(bench, row, target, seconds, captured=True):
-    """The same with nothing behind the listener: client and server share a CPU, and their time is the cost."""
-    asked = row if captured else None
-    server = Process([bench.load, "answer", str(row.listener)], bench.load_cpu, f"{bench.run}/answer.log")
-    try:
-        # Behind meshd's listener is nothing that answers: no failure means that ours has taken its place.
-        wait_for("the answering server", lambda: not own(bench, asked, ["connect", *target, 0.1], 1)["failed"])
-        before = cpu_ns(server.pids())
-        done = own(bench, asked, ["connect", *target, seconds], seconds)
-        spent = (cpu_ns(server.pids()) - before) / 1e9 + done["cpu"]
-    finally:
-        server.stop()
+def taken(row, target, seconds, captured=True):
+    done = own(row, ["connect", *target], seconds, captured)
     if done["failed"]:
         raise RuntimeError(f"{done['failed']} connections failed")
-    return {"n": done["n"], "rate": done["n"] / done["seconds"], "failed": done["failed"],
-            "cost": spent * 1e6 / done["n"]}
+    return {**counted(done), "client_cpu": done["cpu"]}
 
 
-def take(bench, row, seconds):
+@scenario(0.25, beside=("direct",), prepared=lambda row: answering(row, *row.notes()))
+def take(row, seconds):
     """A captured connection delivered to a local listener that answers by itself: capture and nothing else."""
-    return taken(bench, row, row.take, seconds)
+    return taken(row, row.take, seconds)
 
 
-def aside(bench, row, seconds):
+@scenario(0.25, beside=("direct",), prepared=answering)
+def aside(row, seconds):
     """The same for a program nobody captures, while capture is in force for others."""
-    return taken(bench, row, row.aside, seconds, captured=False)
+    return taken(row, ("127.0.0.1", row.listener), seconds, captured=False)
 
 
 FLOWS, WINDOW, SIZE = 16, 8, 64
 
 
-def echoed(bench, row, flows, window, seconds):
-    done = own(bench, row, ["loop", *row.datagrams, flows, window, SIZE, seconds], seconds)
-    return {"n": done["n"], "rate": done["n"] / done["seconds"], "failed": done["failed"]}
+def echoed(row, flows, window, seconds):
+    return counted(own(row, ["loop", *row.datagrams, flows, window, SIZE], seconds))
 
 
-def datagrams(bench, row, seconds):
+@scenario(0.5, beside=("nginx",))
+def datagrams(row, seconds):
     """16 sockets with 8 datagrams of 64 bytes under way on each, answered by an echo server."""
-    return echoed(bench, row, FLOWS, WINDOW, seconds)
+    return echoed(row, FLOWS, WINDOW, seconds)
 
 
-def singles(bench, row, seconds):
+@scenario(0.5, beside=("nginx",))
+def singles(row, seconds):
     """As many datagrams under way, each on a socket of its own: questions and answers."""
-    return echoed(bench, row, FLOWS * WINDOW, 1, seconds)
+    return echoed(row, FLOWS * WINDOW, 1, seconds)
 
 
-def loss(bench, row, seconds):
+@scenario()
+def loss(row, seconds):
     """Datagrams at half the rate that would fill the proxy's core: what does not come back, and what is lost without
     a proxy at the same rate."""
     rate = int(0.5e6 / row.costs["datagrams"])
     lost = {}
-    for name, asked, to in ("direct", None, bench.echo), ("row", row, row.datagrams):
-        done = own(bench, asked, ["pace", *to, FLOWS, rate, SIZE, seconds], seconds)
-        lost[name] = done["failed"] / done["sent"]
-    return {"n": done["n"], "rate": done["n"] / done["seconds"], "failed": done["failed"], "offered": rate,
-            "lost": lost["row"], "lost_direct": lost["direct"]}
+    for captured, to in (False, row.bench.echo), (True, row.datagrams):
+        done = own(row, ["pace", *to, FLOWS, rate, SIZE], seconds, captured)
+        lost[captured] = done["failed"] / done["sent"]
+    return {**counted(done), "offered": rate, "lost": lost[True], "lost_direct": lost[False]}
 
 
-def attach(bench, row, seconds):
+@scenario()
+def attach(row, seconds):
     """1,000 cgroups become workloads: in force when each call is answered."""
     took, refused = row.attach_all(1000)
     if refused:
         raise RuntimeError(f"{refused} of 1,000 calls refused")
     return {"n": 1000, "rate": 1000 / took, "failed": 0, "seconds": took}
-
-
-# Its name is also the attribute of a row that says where its client goes; None: not measured.
-SCENARIOS = {load.__name__: load
-             for load in (http, bulk, loose, connect, take, aside, datagrams, singles, loss, attach)}

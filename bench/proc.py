@@ -1,4 +1,5 @@
 """Processes of the benchmark: started pinned to a CPU, their CPU time and memory read from /proc."""
+import ctypes
 import os
 import re
 import signal
@@ -6,6 +7,7 @@ import socket
 import subprocess
 import time
 
+libc = ctypes.CDLL(None)
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -97,6 +99,25 @@ class Process:
                     pass
             self.popen.wait()
         self.log.close()
+
+
+class Namespace:
+    """A new network namespace, and this process in it; `with` it, whatever is done happens in it."""
+
+    NET = 0x40000000  # CLONE_NEWNET; mounts and cgroups stay visible
+
+    def __init__(self):
+        if libc.unshare(self.NET):
+            raise SystemExit("bench: needs root")
+        self.file = open("/proc/self/ns/net")
+
+    def __enter__(self):
+        self.back = open("/proc/self/ns/net")
+        libc.setns(self.file.fileno(), self.NET)
+
+    def __exit__(self, *_):
+        libc.setns(self.back.fileno(), self.NET)
+        self.back.close()
 
 
 def wait_for(what, condition, seconds=10):

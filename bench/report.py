@@ -1,4 +1,4 @@
-"""The tables of a run: medians over its repetitions, ratios taken within each repetition."""
+"""The tables of a run: medians over its repetitions; ratios over all slices, each beside its neighbours."""
 import statistics
 
 
@@ -19,11 +19,21 @@ class Samples:
         values = self.of(row, scenario, key)
         return f"{statistics.median(values.values()) * scale:,.{digits}f}{unit}" if values else "–"
 
-    def ratio(self, row, scenario, reference, key="cost", of=None, digits=2):
-        """`key` of the row divided by that of `reference` (in the load `of`, where it is another)."""
-        own, other = self.of(row, scenario, key), self.of(reference, of or scenario, key)
-        both = [own[r] / other[r] for r in own if other.get(r)]
-        return f"{statistics.median(both):.{digits}f}" if both else "–"
+    def ratios(self, row, scenario, reference, key="cost"):
+        """`key` of the row divided by that of `reference`, of every slice in order of size."""
+        samples = self.of(row, scenario, "beside").values()
+        if row == reference:
+            return [1.0 for _ in samples]
+        return sorted(ratio for beside in samples for ratio in beside.get(reference, {}).get(key, ()))
+
+    def ratio(self, row, scenario, reference, key="cost"):
+        values = self.ratios(row, scenario, reference, key)
+        return f"{statistics.median(values):.2f}" if values else "–"
+
+    def spread(self, *of):
+        """The median, and the lowest and highest slice."""
+        values = self.ratios(*of)
+        return f"{self.ratio(*of)} ({values[0]:.2f}–{values[-1]:.2f})" if values else "–"
 
     def idle(self, row):
         return next((f"{s['mib']:.1f}" for s in self.samples if (s["row"], s["scenario"]) == (row, "idle")), "–")
@@ -58,7 +68,7 @@ def capture(samples):
     def line(row):
         proxied = row != "direct"
         return [row, samples.median(row, "take", "cost"), samples.ratio(row, "take", "direct"),
-                samples.ratio(row, "aside", "direct", of="take"),
+                samples.ratio(row, "aside", "direct"),
                 samples.median(row, "connect", "cost") if proxied else "–",
                 samples.ratio(row, "connect", "haproxy") if proxied else "–",
                 samples.median(row, "connect", "rate", 1, 0),
@@ -86,7 +96,7 @@ def datagrams(samples):
 
 def aims(samples):
     """What the project promises of itself, beside what this run says."""
-    ratio = samples.ratio
+    ratio = samples.spread
     lines = [
         ("captured connect, eBPF ÷ uncaptured", ratio("meshd", "take", "direct"), "≤ 1.05"),
         ("captured connect, nft ÷ uncaptured", ratio("meshd-nft", "take", "direct"), "≤ 1.35"),

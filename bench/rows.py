@@ -3,27 +3,30 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 import urllib.request
 
-from proc import Process, listens, wait_for
+from proc import Process, listens, read, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VENV = os.environ.get("MESH_BENCH_VENV") or os.path.expanduser("~/.cache/mesh-bench")
 
 
 class Row:
-    """One line of the table. A plain proxy listens at 10080 (HTTP), 10120 and 10121 (TCP).
+    """One line of the table. A plain proxy listens at 10080 (HTTP), 10120 and 10121 (TCP); nginx beside one does not.
 
     An attribute named as a load says where its client goes; None: not measured here."""
 
-    name, process = "", None
+    name, process, port = "", None, 10080
     http, bulk, connect = ("127.0.0.1", 10080), ("127.0.0.1", 10120), ("127.0.0.1", 10121)
     loose = take = aside = datagrams = singles = loss = attach = None
     # Where captured connections are delivered: the server of `take` listens there, ahead of the proxy.
     listener = 15001
+    # Called: the ids of maps in which that server has to free what was noted of a connection, as the proxy would.
+    notes = list
 
     def __init__(self, bench):
         self.bench, self.costs = bench, {}
@@ -41,7 +44,7 @@ class Row:
     def start(self):
         argv = self.argv()
         self.process = Process(argv, self.bench.proxy_cpu, f"{self.bench.run}/{self.name}.log")
-        wait_for(f"{self.name} listens", lambda: listens(10080))
+        wait_for(f"{self.name} listens", lambda: self.process.alive() and listens(self.port))
 
     def stop(self):
         if self.process:
@@ -59,9 +62,6 @@ class Direct(Row):
     loose, take, datagrams, singles = True, ("127.0.0.1", 15001), ("127.0.0.1", 9300), True
 
     def start(self):
-        pass
-
-    def stop(self):
         pass
 
 
@@ -108,7 +108,8 @@ class HaproxyRedirect(Haproxy):
 
 
 class Nginx(Row):
-    name, connect, datagrams, singles, loss = "nginx", None, ("127.0.0.1", 10130), True, True
+    name, port, http, bulk, connect = "nginx", 10180, ("127.0.0.1", 10180), ("127.0.0.1", 10220), None
+    datagrams, singles, loss = ("127.0.0.1", 10130), True, True
 
     def available(self):
         return os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -143,9 +144,8 @@ class Meshd(Row):
     program under `meshctl run`. It dials the service's IPv4 address, since the peers are dialled by IPv4."""
 
     name, backend = "meshd", "ebpf"
-    aside = ("127.0.0.1", 15001)
     # Measured; where to is known once it runs.
-    http = bulk = loose = connect = take = datagrams = singles = loss = attach = True
+    http = bulk = loose = connect = take = aside = datagrams = singles = loss = attach = True
     # Nobody answers at 9399: `take` listens in meshd's place.
     services = {"web": "http:9080", "bulk": "tcp:9201", "one": "tcp:9301", "echo": "udp:9300", "taken": "tcp:9399"}
 
@@ -189,6 +189,12 @@ class Meshd(Row):
         for load, place in zip(("http", "bulk", "connect", "datagrams", "take"), places):
             if getattr(self, load):
                 setattr(self, load, place)
+
+    def notes(self):
+        """Its eBPF map of connects under way, the one of its maps that is shared memory."""
+        texts = map(read, glob.glob(f"/proc/{self.process.popen.pid}/fdinfo/*"))
+        shared = r"max_entries:\t32768\nmap_flags:\t0x400\n(?s:.*)map_id:\t(\d+)"
+        return [found[1] for found in (re.search(shared, text) for text in texts) if found][:1]
 
     def attach_all(self, count):
         """Makes `count` empty cgroups workloads by one gRPC call each, one after another on one connection. Seconds
@@ -253,7 +259,7 @@ class MeshdConnect(Meshd):
 
     name, backend = "meshd-connect", "ebpf"
     http = connect = aside = datagrams = singles = loss = attach = None
-    listener = 9302
+    listener, notes = 9302, list
     services = {"bulk": "tcp:9201", "taken": "tcp:9302"}
 
     def declare(self):
@@ -280,3 +286,5 @@ def first_line(*argv):
 
 
 ROWS = [Direct, Haproxy, HaproxySplice, HaproxyRedirect, Nginx, Envoy, Meshd, MeshdNft, MeshdIptables, MeshdConnect]
+# What those below them are measured beside.
+REFERENCES = [Direct, Haproxy, Nginx]
