@@ -33,6 +33,7 @@ mod host;
 mod inhabitants;
 mod iptables;
 mod lease;
+mod netlink;
 mod netns;
 mod nft;
 mod origin;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::callers::Callers;
 use super::ebpf::Ebpf;
@@ -226,7 +227,7 @@ impl Backend {
     }
 
     /// Starts to capture `targets`.
-    pub(super) async fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
+    pub(super) async fn attach(&mut self, targets: &Arc<Targets>) -> io::Result<u32> {
         match self {
             Self::Ebpf(ebpf) => ebpf.attach(targets),
             Self::Nft(nft) => nft.attach(targets).await,
@@ -270,11 +271,11 @@ impl Backend {
     pub(super) async fn update(
         &mut self,
         change: &Change,
-        targets: &Targets,
+        targets: &Arc<Targets>,
     ) -> Result<(), String> {
         match self {
             Self::Ebpf(ebpf) => ebpf.update(change),
-            Self::Nft(nft) => nft.update(targets).await,
+            Self::Nft(nft) => nft.update(change, targets).await,
             Self::Iptables(iptables) => iptables.update(targets).await,
             Self::Netns(_) | Self::None => Ok(()),
         }

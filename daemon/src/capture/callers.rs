@@ -1,7 +1,7 @@
 //! Who sent what rules redirected: the kernel's conntrack knows where it wanted to go, its socket
 //! tables whose it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -14,7 +14,7 @@ use super::diag::{self, Owner, Protocol};
 use super::inhabitants::Inhabitants;
 use super::netns::Site;
 use super::origin::{Origin, OriginError};
-use super::plan::ScopeRule;
+use super::plan::Targets;
 use super::process;
 use crate::model::Scope;
 
@@ -36,7 +36,7 @@ pub(crate) struct Callers {
 
 #[derive(Debug, Default)]
 struct Known {
-    scopes: BTreeMap<u64, ScopeRule>,
+    targets: Arc<Targets>,
     /// By the id of a socket's cgroup: its directory, and the workload of the deepest scope it is
     /// in.
     cgroups: HashMap<u64, (PathBuf, Option<u64>)>,
@@ -58,11 +58,9 @@ impl Callers {
     }
 
     /// Must be told before the scopes are captured.
-    pub(super) fn follow(&self, scopes: &BTreeMap<u64, ScopeRule>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.scopes != *scopes {
-            *known = Known { scopes: scopes.clone(), cgroups: HashMap::new() };
-        }
+    pub(super) fn follow(&self, targets: &Arc<Targets>) {
+        let known = Known { targets: Arc::clone(targets), cgroups: HashMap::new() };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     pub(super) fn of_stream(
@@ -121,7 +119,7 @@ impl Callers {
             Some((path, workload)) => (Some(path.clone()), *workload),
             None => match self.mount.by_id(owner.cgroup) {
                 Ok(path) => {
-                    let workload = self.deepest(&known.scopes, &path);
+                    let workload = self.deepest(&known.targets, &path);
                     if known.cgroups.len() >= REMEMBERED {
                         known.cgroups.clear();
                     }
@@ -131,24 +129,20 @@ impl Callers {
                 Err(_vanished) => (None, None),
             },
         };
-        (path, by_cgroup.or_else(|| self.wider(&known.scopes, owner.uid)))
+        (path, by_cgroup.or_else(|| self.wider(&known.targets, owner.uid)))
     }
 
     /// Processes of a scope may make cgroups of their own.
-    fn deepest(&self, scopes: &BTreeMap<u64, ScopeRule>, path: &Path) -> Option<u64> {
+    fn deepest(&self, targets: &Targets, path: &Path) -> Option<u64> {
         let of_mesh = path.ancestors().take_while(|path| path.starts_with(self.mount.root()));
-        of_mesh.filter_map(|path| cgroup::id(path).ok()).find_map(|inode| {
-            let scope = Scope::Cgroup(inode);
-            scopes.iter().find(|(_, rule)| rule.scope == scope).map(|(key, _)| *key)
-        })
+        let cgroups = of_mesh.filter_map(|path| cgroup::id(path).ok()).map(Scope::Cgroup);
+        cgroups.map(Scope::key).find(|key| targets.scopes.contains_key(key))
     }
 
     /// By namespace, then by user, then as anybody on this host.
-    fn wider(&self, scopes: &BTreeMap<u64, ScopeRule>, uid: u32) -> Option<u64> {
+    fn wider(&self, targets: &Targets, uid: u32) -> Option<u64> {
         let wider = [Scope::Netns(self.cookie), Scope::Uid(uid), Scope::Host];
-        wider.into_iter().find_map(|scope| {
-            scopes.iter().find(|(_, rule)| rule.scope == scope).map(|(key, _)| *key)
-        })
+        wider.into_iter().map(Scope::key).find(|key| targets.scopes.contains_key(key))
     }
 }
 

@@ -26,6 +26,11 @@ impl Mount {
         found.map(Self).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
+    #[cfg(test)]
+    pub(super) fn at(root: &Path) -> Self {
+        Self(root.to_owned())
+    }
+
     pub(super) fn path(&self, relative: &str) -> PathBuf {
         self.0.join(relative.trim_start_matches('/'))
     }
@@ -117,16 +122,24 @@ pub(super) fn tree(cgroup: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![cgroup.to_owned()];
     while let Some(next) = open.pop() {
-        let entries = fs::read_dir(&next).into_iter().flatten().flatten();
-        open.extend(
-            entries
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path()),
-        );
+        if !is_leaf(&next) {
+            let entries = fs::read_dir(&next).into_iter().flatten().flatten();
+            open.extend(
+                entries
+                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                    .map(|entry| entry.path()),
+            );
+        }
         found.push(next);
     }
     found.reverse();
     found
+}
+
+/// A folder's links are its name, its own `.`, and the `..` of each folder in it: asked for those,
+/// a cgroup need not be listed, whose files are many.
+fn is_leaf(cgroup: &Path) -> bool {
+    fs::metadata(cgroup).is_ok_and(|found| found.nlink() == 2)
 }
 
 /// Removes the cgroup and those below it; all must be empty. Gone already is fine.

@@ -2,6 +2,7 @@
 //! takes traffic.
 
 use std::io;
+use std::sync::Arc;
 
 use tracing::{info, warn};
 
@@ -53,7 +54,7 @@ impl Front {
         config: &config::Capture,
         site: Site,
         (backend, entries): (Backend, Vec<Entry>),
-        targets: &Targets,
+        targets: &Arc<Targets>,
         beside: Option<&Self>,
     ) -> Result<(Self, u32), CaptureError> {
         let tables = site.inside(Tables::open);
@@ -90,7 +91,7 @@ impl Front {
         &mut self,
         config: &config::Capture,
         tables: &Tables,
-        targets: &Targets,
+        targets: &Arc<Targets>,
     ) -> Result<u32, CaptureError> {
         let (leftovers, problems) = tables.remove_all().await;
         if !leftovers.is_empty() {
@@ -119,7 +120,7 @@ impl Front {
         &mut self,
         config: &config::Capture,
         tables: &Tables,
-        targets: &Targets,
+        targets: &Arc<Targets>,
     ) -> Result<u32, CaptureError> {
         let routes = |source| failed("add routes", source);
         let afterwards = match self.backend.vip_guard() {
@@ -173,16 +174,15 @@ impl Front {
 
     /// What may have happened here; asked again after a cancelled question, it has lost nothing.
     pub(super) async fn news(&mut self) -> News {
-        self.watchdog.news().await
+        let (watchdog, backend) = (&mut self.watchdog, &self.backend);
+        watchdog.news(|pid| backend.is_own(pid)).await
     }
 
     /// Who it was, where the news may mean that something of ours is missing.
     pub(super) fn blames(&mut self, news: &News) -> Option<Culprit> {
         match news {
             News::Glance => self.backend.needs_mending().then(Culprit::suspected),
-            News::Rules(culprits) | News::Routes(culprits) => {
-                culprits.iter().find(|by| !self.backend.is_own(by.pid)).cloned()
-            }
+            News::Rules(culprits) | News::Routes(culprits) => culprits.first().cloned(),
         }
     }
 

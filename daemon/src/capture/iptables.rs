@@ -12,6 +12,7 @@ mod ruleset;
 mod tool;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use guard::watch;
@@ -38,7 +39,7 @@ pub(super) struct Iptables {
     callers: Callers,
     tool: Tool,
     families: Vec<Family>,
-    targets: Targets,
+    targets: Arc<Targets>,
     members: Vec<Member>,
     /// What there has to be, per family and table: somebody may empty the chains before they
     /// could be looked at.
@@ -78,7 +79,7 @@ impl Iptables {
             callers,
             families: tool.families(),
             tool,
-            targets: Targets::default(),
+            targets: Arc::default(),
             members: Vec::new(),
             filled: Vec::new(),
             sizes: None,
@@ -131,7 +132,7 @@ impl Iptables {
     }
 
     /// Loads everything for `targets`; the jumps come last. Returns the number of rules.
-    pub(super) async fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
+    pub(super) async fn attach(&mut self, targets: &Arc<Targets>) -> io::Result<u32> {
         self.follow(targets);
         self.fill().await?;
         self.arm().await?;
@@ -139,13 +140,13 @@ impl Iptables {
         Ok(u32::try_from(rules).unwrap_or(u32::MAX))
     }
 
-    fn follow(&mut self, targets: &Targets) {
-        self.callers.follow(&targets.scopes);
-        self.targets = targets.clone();
+    fn follow(&mut self, targets: &Arc<Targets>) {
+        self.callers.follow(targets);
+        self.targets = Arc::clone(targets);
         self.members = self.now();
     }
 
-    pub(super) async fn update(&mut self, targets: &Targets) -> Result<(), String> {
+    pub(super) async fn update(&mut self, targets: &Arc<Targets>) -> Result<(), String> {
         self.follow(targets);
         if let Err(error) = self.fill().await {
             // A cgroup may vanish between here and there: then all of it again, without that one.

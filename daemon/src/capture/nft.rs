@@ -14,6 +14,7 @@ mod scopes;
 mod table;
 
 use std::io;
+use std::sync::Arc;
 
 pub(super) use ruleset::{NEVER4, NEVER6, SSH, network};
 use ruleset::{Ruleset, TABLE};
@@ -22,7 +23,7 @@ use table::Table;
 use super::callers::Callers;
 use super::cgroup::Mount;
 use super::netns::Site;
-use super::plan::Targets;
+use super::plan::{Change, Targets};
 use super::routes::{Entry, Family};
 use super::{Counters, Origins, guard, host};
 use crate::config;
@@ -73,16 +74,21 @@ impl Nft {
     }
 
     /// Loads the table, whole. Returns its number of rules.
-    pub(super) async fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
-        self.callers.follow(&targets.scopes);
+    pub(super) async fn attach(&mut self, targets: &Arc<Targets>) -> io::Result<u32> {
+        self.callers.follow(targets);
         self.table = Some(Table::load(&self.config, &self.site, targets).await?);
         Ok(Ruleset::new(&self.config).rules())
     }
 
-    pub(super) async fn update(&mut self, targets: &Targets) -> Result<(), String> {
-        self.callers.follow(&targets.scopes);
+    /// `change` leads to `targets`.
+    pub(super) async fn update(
+        &mut self,
+        change: &Change,
+        targets: &Arc<Targets>,
+    ) -> Result<(), String> {
+        self.callers.follow(targets);
         let table = self.table.as_mut().ok_or("the table is not loaded")?;
-        table.update(targets).await.map_err(|error| format!("the nft table: {error}"))
+        table.update(change, targets).await.map_err(|error| format!("the nft table: {error}"))
     }
 
     /// Goes by other settings from now on.
@@ -111,8 +117,8 @@ impl Nft {
         self.table.as_ref().is_some_and(|table| table.is_own(pid))
     }
 
-    pub(super) async fn counters(&mut self) -> Counters {
-        match &mut self.table {
+    pub(super) async fn counters(&self) -> Counters {
+        match &self.table {
             Some(table) => table.counters().await,
             None => Counters::default(),
         }

@@ -11,7 +11,7 @@ use crate::state::{Destination, Snapshot};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Targets {
     pub(super) destinations: BTreeSet<Place>,
-    /// By workload key.
+    /// By workload key, which is [`Scope::key`] of its rule's.
     pub(super) scopes: BTreeMap<u64, ScopeRule>,
     /// Ports of this node whose incoming traffic is taken.
     pub(super) inbound: BTreeSet<(Transport, u16)>,
@@ -109,23 +109,14 @@ pub(super) fn targets(snapshot: &Snapshot, config: &config::Capture, detour: Det
 }
 
 pub(super) fn difference(old: &Targets, new: &Targets) -> Change {
-    let changed = |of: &Targets, to: &Targets| {
-        let differs = |(key, rule): &(&u64, &ScopeRule)| to.scopes.get(key) != Some(rule);
-        of.scopes.iter().filter(differs).map(|(key, rule)| (*key, *rule)).collect()
-    };
     Change {
         added: new.destinations.difference(&old.destinations).copied().collect(),
         removed: old.destinations.difference(&new.destinations).copied().collect(),
-        entered: changed(new, old),
-        left: changed(old, new),
+        entered: beyond(&new.scopes, &old.scopes),
+        left: beyond(&old.scopes, &new.scopes),
         opened: new.inbound.difference(&old.inbound).copied().collect(),
         closed: old.inbound.difference(&new.inbound).copied().collect(),
-        gates_opened: new
-            .gates
-            .iter()
-            .filter(|(cookie, sources)| old.gates.get(cookie) != Some(sources))
-            .map(|(cookie, sources)| (*cookie, *sources))
-            .collect(),
+        gates_opened: beyond(&new.gates, &old.gates),
         gates_closed: old
             .gates
             .keys()
@@ -133,6 +124,17 @@ pub(super) fn difference(old: &Targets, new: &Targets) -> Change {
             .copied()
             .collect(),
     }
+}
+
+/// Entries of `of` that `than` has not, or with another value. Goes through both once: they are
+/// many, and looking each up would take several times as long.
+fn beyond<V: Copy + PartialEq>(of: &BTreeMap<u64, V>, than: &BTreeMap<u64, V>) -> Vec<(u64, V)> {
+    let mut others = than.iter().peekable();
+    let is_beyond = |(key, value): &(&u64, &V)| {
+        while others.next_if(|(other, _)| other < key).is_some() {}
+        others.peek() != Some(&(*key, *value))
+    };
+    of.iter().filter(is_beyond).map(|(key, value)| (*key, *value)).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +157,18 @@ mod tests {
         let change = difference(&of(rule(false)), &of(rule(true)));
         assert_eq!(change.left, [(1, rule(false))]);
         assert_eq!(change.entered, [(1, rule(true))]);
+    }
+
+    #[test]
+    fn whoever_comes_and_goes_among_many_is_all_that_changes() {
+        let rule = |uid| ScopeRule { scope: Scope::Uid(uid), everything: false };
+        let of = |uids: &[u32]| {
+            let scopes = uids.iter().map(|uid| (u64::from(*uid), rule(*uid))).collect();
+            Targets { scopes, ..Targets::default() }
+        };
+        let change = difference(&of(&[1, 2, 4, 6, 8]), &of(&[2, 3, 4, 8, 9]));
+        assert_eq!(change.left, [(1, rule(1)), (6, rule(6))]);
+        assert_eq!(change.entered, [(3, rule(3)), (9, rule(9))]);
     }
 
     #[test]

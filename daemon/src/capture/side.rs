@@ -1,6 +1,7 @@
 //! One backend in force: in meshd's own network namespace and in every other it listens in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::select_all;
 use tracing::warn;
@@ -8,7 +9,7 @@ use tracing::warn;
 use super::backend::Backend;
 use super::front::{self, Front};
 use super::netns::Site;
-use super::plan::{self, Detour, Targets};
+use super::plan::{self, Change, Detour, Targets};
 use super::ready::Ready;
 use super::watchdog::News;
 use super::{CaptureError, Counters, GateId, Origins, failed, own_addresses};
@@ -31,7 +32,7 @@ pub(super) struct Side {
     pub(super) elsewhere: BTreeMap<GateId, Front>,
     /// BPF programs attached, or rules loaded.
     programs: u32,
-    captured: Targets,
+    captured: Arc<Targets>,
     ready: Ready,
 }
 
@@ -45,7 +46,7 @@ impl Side {
         beside: Option<&Self>,
     ) -> Result<Self, CaptureError> {
         let detour = backend.detour(snapshot);
-        let captured = plan::targets(snapshot, config, detour);
+        let captured = Arc::new(plan::targets(snapshot, config, detour));
         if backend.is_guest() {
             return Ok(Self::of(Front::guest(backend), 0, captured));
         }
@@ -57,7 +58,7 @@ impl Side {
         Ok(Self::of(own, programs, captured))
     }
 
-    fn of(own: Front, programs: u32, captured: Targets) -> Self {
+    fn of(own: Front, programs: u32, captured: Arc<Targets>) -> Self {
         let (elsewhere, ready) = (BTreeMap::new(), Ready::default());
         Self { own, elsewhere, programs, captured, ready }
     }
@@ -113,7 +114,7 @@ impl Side {
         if let Some(callers) = backend.callers() {
             origins.open_by_rules(gate, callers);
         }
-        let targets = self.captured.elsewhere();
+        let targets = Arc::new(self.captured.elsewhere());
         let (front, _programs) =
             Front::install(config, site, (backend, entries), &targets, beside).await?;
         self.elsewhere.insert(gate, front);
@@ -136,15 +137,19 @@ impl Side {
         snapshot: &Snapshot,
         config: &config::Capture,
     ) -> Vec<Outcome> {
-        let targets = plan::targets(snapshot, config, self.detour(snapshot));
-        if targets == self.captured {
+        let targets = Arc::new(plan::targets(snapshot, config, self.detour(snapshot)));
+        let change = plan::difference(&self.captured, &targets);
+        if change == Change::default() {
             return Vec::new();
         }
-        let change = plan::difference(&self.captured, &targets);
         let outcome = self.own.backend.update(&change, &targets).await;
         let mut outcomes = vec![(DESTINATIONS.to_owned(), outcome)];
-        let inside = targets.elsewhere();
-        self.captured = targets;
+        let before = std::mem::replace(&mut self.captured, targets);
+        if self.elsewhere.is_empty() {
+            return outcomes;
+        }
+        let inside = Arc::new(self.captured.elsewhere());
+        let change = plan::difference(&before.elsewhere(), &inside);
         for front in self.elsewhere.values_mut() {
             let outcome = front.backend.update(&change, &inside).await;
             outcomes.push((front.label(DESTINATIONS), outcome));

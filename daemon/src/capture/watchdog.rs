@@ -6,24 +6,20 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::socket::sockopt::RcvBufForce;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt,
-    socket,
-};
+use nix::sys::socket::{SockProtocol, setsockopt};
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
 
 use super::cgroup::{self, Mount};
 use super::folders::Folders;
+use super::netlink::{self, HEADER, Heard, NFTABLES, attributes, messages, u16_at, u32_at};
 
-/// `1 << (NFNLGRP_NFTABLES - 1)`.
-const NFTABLES: u32 = 1 << 6;
 /// `RTMGRP_*` of routes and rules: IPv4 routes and rules, IPv6 routes and rules.
 const ROUTES: u32 = (1 << 6) | (1 << 7) | (1 << 10) | (1 << 18);
 /// A firewall changes one table after the other, and what comes back meanwhile makes it fail: it
@@ -113,7 +109,10 @@ impl Watchdog {
         self.settling = Some(Settling::of(news));
     }
 
-    pub(super) async fn news(&mut self) -> News {
+    /// `is_own` tells changes that were made here, which are no news.
+    pub(super) async fn news(&mut self, is_own: impl Fn(u32) -> bool) -> News {
+        let rules_changed = |message: &[u8]| rules_changed(message, &is_own);
+        let routes_removed = |message: &[u8]| routes_removed(message, &is_own);
         let (rules, routes) = (self.rules.as_ref(), self.routes.as_ref());
         loop {
             let Some(settling) = &mut self.settling else {
@@ -126,22 +125,20 @@ impl Watchdog {
                 self.settling = Some(Settling::of(news));
                 continue;
             };
-            let (socket, means): (_, Meaning) = match settling.news {
-                News::Rules(_) => (rules, rules_changed),
-                News::Routes(_) => (routes, routes_removed),
-                News::Glance => (None, rules_changed),
+            let (of_rules, of_routes) = match settling.news {
+                News::Rules(_) => (rules, None),
+                News::Routes(_) => (None, routes),
+                News::Glance => (None, None),
             };
             tokio::select! {
                 () = sleep_until(settling.quiet.min(settling.latest)) => break,
-                more = hear(socket, means) => settling.add(more),
+                more = hear(of_rules, rules_changed) => settling.add(more),
+                more = hear(of_routes, routes_removed) => settling.add(more),
             }
         }
         self.settling.take().map_or(News::Glance, |settling| settling.news)
     }
 }
-
-/// What a message says, if anything.
-type Meaning = fn(&[u8]) -> Option<Culprit>;
 
 /// The places of cgroups that are left out.
 #[derive(Debug)]
@@ -186,32 +183,27 @@ fn glances() -> Interval {
 }
 
 fn listen(protocol: SockProtocol, groups: u32) -> io::Result<AsyncFd<OwnedFd>> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
+    let socket = netlink::listen(protocol, groups)?;
     // Without room for all of a firewall's rules, who loaded them is not heard.
     setsockopt(&socket, RcvBufForce, &ROOM).ok();
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
     super::host::watched(socket)
 }
 
 /// Waits for messages of which `means` makes something.
-async fn hear(socket: Option<&AsyncFd<OwnedFd>>, means: Meaning) -> Vec<Culprit> {
+async fn hear(
+    socket: Option<&AsyncFd<OwnedFd>>,
+    means: impl Fn(&[u8]) -> Option<Culprit>,
+) -> Vec<Culprit> {
     let Some(socket) = socket else { return std::future::pending().await };
     loop {
         let Ok(mut guard) = socket.readable().await else { return std::future::pending().await };
-        let mut bytes = vec![0; 64 * 1024];
+        let mut room = vec![0; netlink::LONGEST];
         let mut found = Vec::new();
         loop {
-            match recv(socket.get_ref().as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
-                Ok(length) => {
-                    found.extend(
-                        messages(bytes.get(..length).unwrap_or_default()).filter_map(means),
-                    );
-                }
-                Err(nix::errno::Errno::EAGAIN) => break,
-                // More came than the socket holds. It takes nothing new until all is read.
-                Err(nix::errno::Errno::ENOBUFS) => found.push(Culprit::default()),
-                Err(_broken) => break,
+            match netlink::receive(socket.get_ref(), &mut room) {
+                Heard::Datagram(bytes) => found.extend(messages(bytes).filter_map(&means)),
+                Heard::Lost => found.push(Culprit::default()),
+                Heard::Nothing => break,
             }
         }
         guard.clear_ready();
@@ -222,31 +214,14 @@ async fn hear(socket: Option<&AsyncFd<OwnedFd>>, means: Meaning) -> Vec<Culprit>
     }
 }
 
-/// The netlink messages of one datagram.
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
-        let message = bytes.get(..length.max(HEADER))?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(message)
-    })
-}
-
-const HEADER: usize = 16;
-
 /// `NFT_MSG_NEWGEN` ends each transaction and names its process.
-fn rules_changed(message: &[u8]) -> Option<Culprit> {
-    const NEWGEN: u16 = (10 << 8) | 15;
+fn rules_changed(message: &[u8], is_own: impl Fn(u32) -> bool) -> Option<Culprit> {
+    const NEWGEN: u16 = 15;
     const PROCESS_ID: u16 = 2;
     const PROCESS_NAME: u16 = 3;
-    if u16_at(message, 4)? != NEWGEN {
-        return None;
-    }
     let mut culprit = Culprit::default();
-    let mut attributes = message.get(HEADER + 4..)?;
-    while let Some(length) = u16_at(attributes, 0).map(usize::from).filter(|length| *length >= 4) {
-        let value = attributes.get(4..length)?;
-        match u16_at(attributes, 2)? {
+    for (kind, value) in attributes(netlink::of_nftables(message, NEWGEN)?) {
+        match kind {
             PROCESS_ID => culprit.pid = u32::from_be_bytes(value.try_into().ok()?),
             PROCESS_NAME => {
                 let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -254,14 +229,16 @@ fn rules_changed(message: &[u8]) -> Option<Culprit> {
             }
             _ => {}
         }
-        attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    if is_own(culprit.pid) {
+        return None;
     }
     culprit.parent = parent(culprit.pid).unwrap_or_default();
     Some(culprit)
 }
 
 /// Routes of ours have protocol 77; a routing rule does not say in its header.
-fn routes_removed(message: &[u8]) -> Option<Culprit> {
+fn routes_removed(message: &[u8], is_own: impl Fn(u32) -> bool) -> Option<Culprit> {
     const REMOVED_ROUTE: u16 = 25;
     const REMOVED_RULE: u16 = 33;
     const OURS: u8 = 77;
@@ -271,7 +248,7 @@ fn routes_removed(message: &[u8]) -> Option<Culprit> {
         _ => return None,
     }
     // The address of the socket that asked: a process' first has its pid.
-    let pid = u32_at(message, 12)?;
+    let pid = Some(u32_at(message, 12)?).filter(|pid| !is_own(*pid))?;
     let name = comm(pid).unwrap_or_default();
     Some(Culprit { pid, name, parent: parent(pid).unwrap_or_default() })
 }
@@ -315,14 +292,6 @@ fn parent(pid: u32) -> Option<String> {
     Some(format!("{} (pid {parent})", comm(parent)?))
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,8 +317,11 @@ mod tests {
         message.resize(HEADER, 0);
         message.extend(body);
         let twice = [message.clone(), message].concat();
-        let found: Vec<_> = messages(&twice).filter_map(rules_changed).collect();
+        let of_others = |message: &[u8]| rules_changed(message, |_pid| false);
+        let found: Vec<_> = messages(&twice).filter_map(of_others).collect();
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].to_string(), "by nft (pid 4000000)");
+        let is_own = |pid| pid == 4_000_000;
+        assert_eq!(messages(&twice).find_map(|message| rules_changed(message, is_own)), None);
     }
 }

@@ -1,33 +1,52 @@
 //! A long-lived `nft -i` that owns our table.
 //!
-//! Commands go in as files (each one transaction), answers come out as text. Every transaction
-//! ends by writing its number into the set `done`; listing that set afterwards tells whether it
-//! was applied, whatever else was printed.
+//! Commands go in as a file, each time one transaction. Every transaction ends by writing its
+//! number into the set `done`: the kernel announces that once all of it is in force, which is the
+//! answer. nft itself prints only errors, and nothing has to be read where there are none.
 
 use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::socket::SockProtocol;
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{self, ChildStdin, ChildStdout, Command};
+use tokio::process::{self, ChildStderr, ChildStdin, Command};
 use tokio::time::timeout;
 
+use super::once;
+use super::ruleset::TABLE;
+use crate::capture::host;
+use crate::capture::netlink::{self, Heard, attribute, attributes, messages};
 use crate::capture::netns::Site;
 
 /// A transaction of tens of thousands of elements takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LIST: &str = "list set inet meshd done";
+/// What nft takes to print the rest of its errors.
+const MOMENT: Duration = Duration::from_millis(500);
+/// No command: nft's error about it, which repeats it, comes after all errors before.
+const END: &str = "end_of_errors";
 
 #[derive(Debug)]
 pub(super) struct Child {
+    program: PathBuf,
+    site: Site,
     process: process::Child,
     commands: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    /// Number of the last transaction that was applied.
+    errors: Lines<BufReader<ChildStderr>>,
+    /// Hears of every transaction in the namespace.
+    kernel: AsyncFd<OwnedFd>,
+    /// What nft is told to do.
+    text: File,
+    /// Number of the last transaction, applied or not: one that is late must not be taken for
+    /// another.
+    tried: u32,
+    /// Of the last that was applied.
     done: u32,
 }
 
@@ -35,42 +54,117 @@ impl Child {
     /// Works in the namespace of `site`. It ends with its commands, when meshd does.
     pub(super) fn start(program: &Path, site: &Site) -> io::Result<Self> {
         let mut command = site.command(program);
-        // Signals of the terminal are for meshd alone, which ends the child itself.
-        command.arg("-i").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // Signals of the terminal are for meshd alone, which ends the child itself. Its history of
+        // commands would be kept at home, among those of people.
+        command.arg("-i").process_group(0).env("HOME", "/dev/null");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = Command::from(command).kill_on_drop(true).spawn()?;
-        let pipes = process.stdin.take().zip(process.stdout.take());
-        let (commands, answers) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Self { process, commands, answers: BufReader::new(answers).lines(), done: 0 })
+        let pipes = process.stdin.take().zip(process.stderr.take());
+        let (commands, errors) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
+        let listen = || netlink::listen(SockProtocol::NetlinkNetFilter, netlink::NFTABLES);
+        Ok(Self {
+            program: program.to_owned(),
+            site: site.clone(),
+            process,
+            commands,
+            errors: BufReader::new(errors).lines(),
+            kernel: host::watched(site.inside(listen)?)?,
+            text: in_memory()?,
+            tried: 0,
+            done: 0,
+        })
     }
 
     /// Applies `text` as a whole or not at all.
     pub(super) async fn load(&mut self, text: &str) -> io::Result<()> {
-        let previous = format!("delete element inet meshd done {{ {} }}\n", self.done);
-        self.transact(&format!("{text}{previous}")).await
+        let previous = format!("delete element inet {TABLE} done {{ {} }}\n", self.done);
+        self.replace(&format!("{text}{previous}")).await
     }
 
     /// The same where `text` makes the table.
     pub(super) async fn replace(&mut self, text: &str) -> io::Result<()> {
-        self.transact(text).await
+        self.tried += 1;
+        let text = format!("{text}add element inet {TABLE} done {{ {} }}\n", self.tried);
+        self.text.set_len(0)?;
+        self.text.write_all_at(text.as_bytes(), 0)?;
+        // Always the same words: nft remembers each that is new, for ever.
+        let path = format!("/proc/{}/fd/{}", std::process::id(), self.text.as_raw_fd());
+        self.forget_news();
+        self.commands.write_all(format!("include \"{path}\"\n").as_bytes()).await?;
+        match timeout(PATIENCE, self.outcome()).await {
+            Ok(Ok(())) => {
+                self.done = self.tried;
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                self.skip_errors().await;
+                Err(error)
+            }
+            Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
-    async fn transact(&mut self, text: &str) -> io::Result<()> {
-        let number = self.done + 1;
-        let file = in_memory(&format!("{text}add element inet meshd done {{ {number} }}\n"))?;
-        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        let answer = self.say(&format!("include \"{path}\"\n{LIST}\n"), LIST).await?;
-        if !answer.contains(&noted(number)) {
-            return Err(io::Error::other(first_error(&answer)));
+    /// Of the transaction that was tried last.
+    async fn outcome(&mut self) -> io::Result<()> {
+        let mut room = vec![0; netlink::LONGEST];
+        loop {
+            tokio::select! {
+                news = self.kernel.readable() => news?.clear_ready(),
+                line = self.errors.next_line() => {
+                    let line = line?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                    if let Some(error) = error_in(&line) {
+                        return Err(io::Error::other(error.to_owned()));
+                    }
+                }
+            }
+            let mut was_lost = false;
+            loop {
+                match netlink::receive(self.kernel.get_ref(), &mut room) {
+                    Heard::Datagram(news) => {
+                        if messages(news).any(|message| announces(message, self.tried)) {
+                            return Ok(());
+                        }
+                    }
+                    Heard::Lost => was_lost = true,
+                    Heard::Nothing => break,
+                }
+            }
+            if was_lost && self.is_listed(self.tried).await {
+                return Ok(());
+            }
         }
-        self.done = number;
-        Ok(())
+    }
+
+    /// What was announced so far is of the past.
+    fn forget_news(&self) {
+        let mut room = vec![0; netlink::LONGEST];
+        while !matches!(netlink::receive(self.kernel.get_ref(), &mut room), Heard::Nothing) {}
+    }
+
+    /// One transaction may have several errors, and each is printed with the lines it is about.
+    async fn skip_errors(&mut self) {
+        let skipped = async {
+            self.commands.write_all(format!("{END}\n").as_bytes()).await.ok();
+            while let Ok(Some(line)) = self.errors.next_line().await {
+                if line.contains(END) {
+                    break;
+                }
+            }
+        };
+        // An nft that does not repeat it has said everything by now.
+        let _skipped_or_late = timeout(MOMENT, skipped).await;
     }
 
     /// The table is there, as this process last left it.
-    pub(super) async fn is_whole(&mut self) -> bool {
-        let answer = self.ask(LIST).await.unwrap_or_default();
-        answer.contains(&noted(self.done))
+    pub(super) async fn is_whole(&self) -> bool {
+        self.is_listed(self.done).await
+    }
+
+    async fn is_listed(&self, number: u32) -> bool {
+        let list = format!("list set inet {TABLE} done\n");
+        let listed = once::list(&self.site, &self.program, &list).await;
+        // How nft prints a mark.
+        listed.is_ok_and(|listed| listed.contains(&format!("{number:#010x}")))
     }
 
     pub(super) fn id(&self) -> Option<u32> {
@@ -82,64 +176,75 @@ impl Child {
         !matches!(self.process.try_wait(), Ok(None))
     }
 
-    pub(super) async fn delete(&mut self) -> io::Result<()> {
-        let answer = self.say(&format!("delete table inet meshd\n{LIST}\n"), LIST).await?;
-        if answer.contains(&noted(self.done)) {
-            return Err(io::Error::other(first_error(&answer)));
-        }
-        Ok(())
-    }
-
-    /// The answer to a listing.
-    pub(super) async fn ask(&mut self, listing: &str) -> io::Result<String> {
-        self.say(&format!("{listing}\n"), listing).await
-    }
-
-    /// Everything printed up to the end of what `last` lists, or its error.
-    async fn say(&mut self, commands: &str, last: &str) -> io::Result<String> {
-        self.commands.write_all(commands.as_bytes()).await?;
-        let mut answer = String::new();
-        let read = async {
-            while let Some(line) = self.answers.next_line().await? {
-                answer.push_str(&line);
-                answer.push('\n');
-                if line == "}" || line.ends_with(last) {
-                    return Ok(());
-                }
-            }
-            Err(io::Error::from(io::ErrorKind::UnexpectedEof))
-        };
-        match timeout(PATIENCE, read).await {
-            Ok(read) => read.map(|()| answer),
-            Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
-
     /// Ends the child, and the table with it.
     pub(super) async fn end(mut self) -> io::Result<()> {
         self.process.kill().await
     }
 }
 
-/// How nft prints an element of `done`.
-fn noted(number: u32) -> String {
-    format!("{number:#010x}")
+/// The message says that element `number` of `done` is in force (`NFT_MSG_NEWSETELEM`).
+fn announces(message: &[u8], number: u32) -> bool {
+    const NEW_ELEMENT: u16 = 12;
+    const OF_TABLE: u16 = 1;
+    const OF_SET: u16 = 2;
+    const ELEMENTS: u16 = 3;
+    const ELEMENT: u16 = 1;
+    const KEY: u16 = 1;
+    const VALUE: u16 = 1;
+    let Some(news) = netlink::of_nftables(message, NEW_ELEMENT) else { return false };
+    let is = |kind, name: &str| {
+        attribute(news, kind).and_then(|found| found.strip_suffix(&[0])) == Some(name.as_bytes())
+    };
+    let elements = attributes(attribute(news, ELEMENTS).unwrap_or_default());
+    let mut keys = elements
+        .filter(|(kind, _)| *kind == ELEMENT)
+        .filter_map(|(_, element)| attribute(attribute(element, KEY)?, VALUE));
+    is(OF_TABLE, TABLE) && is(OF_SET, "done") && keys.any(|key| key == number.to_ne_bytes())
+}
+
+fn error_in(line: &str) -> Option<&str> {
+    line.split_once("Error: ").map(|(_, error)| error)
 }
 
 pub(super) fn first_error(answer: &str) -> String {
-    let error = answer.lines().find_map(|line| line.split_once("Error: "));
-    error.map_or_else(|| "nft did not apply it".to_owned(), |(_, error)| error.to_owned())
+    answer.lines().find_map(error_in).unwrap_or("nft did not apply it").to_owned()
 }
 
-fn in_memory(text: &str) -> io::Result<File> {
+fn in_memory() -> io::Result<File> {
     // SAFETY: the name is NUL-terminated; the descriptor is checked and owned by nobody else.
-    let mut file = unsafe {
+    unsafe {
         let fd = libc::memfd_create(c"meshd.nft".as_ptr(), libc::MFD_CLOEXEC);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        File::from_raw_fd(fd)
-    };
-    file.write_all(text.as_bytes())?;
-    Ok(file)
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(File::from_raw_fd(fd)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_element_of_the_transaction_answers() {
+        let attribute = |kind: u16, value: &[u8]| {
+            let mut bytes = u16::try_from(value.len() + 4).unwrap().to_ne_bytes().to_vec();
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let nested = |kind: u16, value: &[u8]| attribute(kind | 0x8000, value);
+        let announced = |set: &[u8], number: u32| {
+            let key = nested(1, &nested(1, &attribute(1, &number.to_ne_bytes())));
+            let names = [attribute(1, b"meshd\0"), attribute(2, set)].concat();
+            let body = [vec![0; 4], names, nested(3, &key)].concat();
+            let length = u32::try_from(netlink::HEADER + body.len()).unwrap();
+            let mut message = length.to_ne_bytes().to_vec();
+            message.extend(((10_u16 << 8) | 12).to_ne_bytes());
+            message.resize(netlink::HEADER, 0);
+            [message, body].concat()
+        };
+        assert!(announces(&announced(b"done\0", 7), 7));
+        assert!(!announces(&announced(b"done\0", 6), 7));
+        assert!(!announces(&announced(b"cg3\0", 7), 7));
+        assert!(!announces(b"short", 7));
+    }
 }

@@ -3,12 +3,11 @@
 //! One set of cgroups per depth and kind, because the kernel asks for a socket's ancestor at one
 //! depth. A packet passes as few questions as there are depths in use.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::super::cgroup::{self, Mount};
-use super::super::plan::{ScopeRule, Targets};
+use super::super::plan::{Change, ScopeRule, Targets};
 use super::ruleset::TABLE;
 use crate::model::Scope;
 
@@ -32,19 +31,19 @@ enum Kind {
     Everything,
 }
 
-/// Who is in scope, as the table needs to know it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who is in scope, as the table knows it. No set here is empty.
+#[derive(Clone, Debug, Default)]
 struct Members {
     /// By inode.
     cgroups: BTreeMap<Level, BTreeMap<u64, PathBuf>>,
-    mesh_uids: BTreeSet<u32>,
-    all_uids: BTreeSet<u32>,
+    uids: BTreeMap<Kind, BTreeSet<u32>>,
     /// Everybody in the namespace.
     namespace: Option<Kind>,
     host: Option<Kind>,
 }
 
-/// What the table of one namespace holds.
+/// What the table of one namespace holds, once it has obeyed every command from here; else
+/// [`Self::fill`] begins anew.
 #[derive(Debug)]
 pub(super) struct Scopes {
     mount: Mount,
@@ -53,6 +52,7 @@ pub(super) struct Scopes {
     /// Of the namespace the table is in.
     cookie: u64,
     held: Members,
+    /// Elements nft cannot name, of each set there is.
     stale: BTreeMap<Level, usize>,
 }
 
@@ -62,108 +62,189 @@ impl Scopes {
         Self { mount, excluded: excluded.to_vec(), cookie, held, stale }
     }
 
-    /// Leaves out other cgroups than before.
+    /// Leaves out other cgroups than before, from the next [`Self::fill`] on.
     pub(super) fn exclude(&mut self, excluded: &[String]) {
         self.excluded = excluded.to_vec();
     }
 
-    /// The table is a new, empty one.
-    pub(super) fn forget(&mut self) {
+    /// Commands that put the scopes of `targets` into a new table.
+    pub(super) fn fill(&mut self, targets: &Targets) -> String {
         self.held = Members::default();
         self.stale.clear();
+        let mut moves = Moves::default();
+        for (inode, path) in self.found() {
+            self.put(Kind::Out, inode, path, &mut moves);
+        }
+        targets.scopes.values().for_each(|rule| self.enter(rule, &mut moves));
+        self.commands(&[], moves)
     }
 
-    /// Commands that make the table hold the scopes of `targets`; [`Self::applied`] follows when
-    /// they were.
-    pub(super) fn plan(&self, targets: &Targets) -> Plan {
-        let wanted = self.members(targets);
-        let mut plan = Plan { text: String::new(), stale: self.stale.clone(), wanted };
-        let (held, wanted) = (&self.held, &plan.wanted);
-        let levels: BTreeSet<_> = held.cgroups.keys().chain(wanted.cgroups.keys()).collect();
-        let none = BTreeMap::new();
-        for level in levels {
-            let (old, new) = (held.cgroups.get(level), wanted.cgroups.get(level));
-            let stale = plan.stale.entry(*level).or_default();
-            plan.text.push_str(&level.text(old.unwrap_or(&none), new.unwrap_or(&none), stale));
-        }
-        plan.text.push_str(&uids("uids", &held.mesh_uids, &wanted.mesh_uids));
-        plan.text.push_str(&uids("uids_all", &held.all_uids, &wanted.all_uids));
-        let questions = wanted.questions();
-        if questions != held.questions() {
-            for (chain, transport) in [("tcp_scopes", "tcp"), ("udp_scopes", "udp")] {
-                plan.text.push_str(&format!("flush chain inet {TABLE} {chain}\n"));
-                for (question, kind) in &questions {
-                    let verdict = kind.verdict(transport);
-                    let rule = format!("add rule inet {TABLE} {chain} {question}{verdict}\n");
-                    plan.text.push_str(&rule);
-                }
-            }
-        }
-        plan
+    /// Commands that make the table follow `change`.
+    pub(super) fn follow(&mut self, change: &Change) -> String {
+        let (asked, mut moves) = (self.held.questions(), Moves::default());
+        change.left.iter().for_each(|(_, rule)| self.leave(rule, &mut moves));
+        change.entered.iter().for_each(|(_, rule)| self.enter(rule, &mut moves));
+        self.commands(&asked, moves)
     }
 
-    pub(super) fn applied(&mut self, plan: Plan) {
-        (self.held, self.stale) = (plan.wanted, plan.stale);
+    /// Commands for when [`Self::is_outdated`].
+    pub(super) fn leave_out(&mut self) -> String {
+        let (asked, mut moves) = (self.held.questions(), Moves::default());
+        let found = self.found();
+        for gone in self.left_out().filter(|inode| !found.contains_key(inode)).collect::<Vec<_>>() {
+            self.take(Kind::Out, gone, &mut moves);
+        }
+        let known: BTreeSet<u64> = self.left_out().collect();
+        for (inode, path) in found.into_iter().filter(|(inode, _)| !known.contains(inode)) {
+            self.put(Kind::Out, inode, path, &mut moves);
+        }
+        self.commands(&asked, moves)
     }
 
     /// The cgroups to leave out have come or gone since.
     pub(super) fn is_outdated(&self) -> bool {
+        self.left_out().collect::<BTreeSet<_>>() != self.found().into_keys().collect()
+    }
+
+    fn left_out(&self) -> impl Iterator<Item = u64> {
         let held = self.held.cgroups.iter().filter(|(level, _)| level.kind == Kind::Out);
-        let held: BTreeSet<u64> = held.flat_map(|(_, members)| members.keys().copied()).collect();
-        let found = self.excluded.iter().filter_map(|path| cgroup::id(&self.mount.path(path)).ok());
-        held != found.collect()
+        held.flat_map(|(_, members)| members.keys().copied())
     }
 
-    fn members(&self, targets: &Targets) -> Members {
-        let known = self.held.cgroups.values().flatten().collect();
-        let mut members = Members::default();
-        for path in self.excluded.iter().map(|path| self.mount.path(path)) {
-            if let Ok(inode) = cgroup::id(&path) {
-                self.enter(&mut members, Kind::Out, inode, path);
+    /// The cgroups to leave out, now.
+    fn found(&self) -> BTreeMap<u64, PathBuf> {
+        let paths = self.excluded.iter().map(|path| self.mount.path(path));
+        paths.filter_map(|path| Some((cgroup::id(&path).ok()?, path))).collect()
+    }
+
+    fn enter(&mut self, rule: &ScopeRule, moves: &mut Moves) {
+        let kind = Kind::of(rule);
+        match rule.scope {
+            Scope::Cgroup(inode) => {
+                // One that vanished meanwhile has nobody to capture.
+                if let Ok(path) = self.mount.by_id(inode) {
+                    self.put(kind, inode, path, moves);
+                }
             }
-        }
-        for ScopeRule { scope, everything } in targets.scopes.values() {
-            let kind = if *everything { Kind::Everything } else { Kind::Mesh };
-            match *scope {
-                Scope::Cgroup(inode) => {
-                    // One that vanished meanwhile has nobody to capture.
-                    if let Ok(path) = self.path(inode, &known) {
-                        self.enter(&mut members, kind, inode, path);
-                    }
-                }
-                Scope::Netns(cookie) if cookie == self.cookie => {
-                    members.namespace = members.namespace.max(Some(kind));
-                }
-                Scope::Netns(_elsewhere) => {}
-                Scope::Uid(uid) => {
-                    let uids =
-                        if *everything { &mut members.all_uids } else { &mut members.mesh_uids };
-                    uids.insert(uid);
-                }
-                Scope::Host => members.host = members.host.max(Some(kind)),
+            Scope::Netns(cookie) if cookie == self.cookie => self.held.namespace = Some(kind),
+            Scope::Netns(_elsewhere) => {}
+            Scope::Uid(uid) => {
+                self.held.uids.entry(kind).or_default().insert(uid);
+                moves.add(kind.uids(), uid.to_string());
             }
+            Scope::Host => self.held.host = Some(kind),
         }
-        members
     }
 
-    /// Asked of the kernel once: a cgroup is never moved.
-    fn path(&self, inode: u64, known: &HashMap<&u64, &PathBuf>) -> io::Result<PathBuf> {
-        known.get(&inode).map_or_else(|| self.mount.by_id(inode), |path| Ok((*path).clone()))
+    fn leave(&mut self, rule: &ScopeRule, moves: &mut Moves) {
+        let kind = Kind::of(rule);
+        match rule.scope {
+            Scope::Cgroup(inode) => self.take(kind, inode, moves),
+            Scope::Netns(cookie) if cookie == self.cookie => self.held.namespace = None,
+            Scope::Netns(_elsewhere) => {}
+            Scope::Uid(uid) => {
+                let Some(uids) = self.held.uids.get_mut(&kind) else { return };
+                if uids.remove(&uid) {
+                    moves.delete(kind.uids(), uid.to_string());
+                }
+                self.held.uids.retain(|_, uids| !uids.is_empty());
+            }
+            Scope::Host => self.held.host = None,
+        }
     }
 
-    fn enter(&self, members: &mut Members, kind: Kind, inode: u64, path: PathBuf) {
+    fn put(&mut self, kind: Kind, inode: u64, path: PathBuf, moves: &mut Moves) {
         let below = path.strip_prefix(self.mount.root()).unwrap_or(&path);
         let level = Level { depth: below.components().count(), kind };
-        members.cgroups.entry(level).or_default().insert(inode, path);
+        if let std::collections::btree_map::Entry::Vacant(fresh) = self.stale.entry(level) {
+            fresh.insert(0);
+            moves.sets.push(level.set());
+        }
+        moves.add(level.set(), quoted(&path));
+        self.held.cgroups.entry(level).or_default().insert(inode, path);
+    }
+
+    fn take(&mut self, kind: Kind, inode: u64, moves: &mut Moves) {
+        let of_kind = self.held.cgroups.iter_mut().filter(|(level, _)| level.kind == kind);
+        for (level, members) in of_kind {
+            let Some(path) = members.remove(&inode) else { continue };
+            if cgroup::id(&path).ok() == Some(inode) {
+                moves.delete(level.set(), quoted(&path));
+            } else {
+                *self.stale.entry(*level).or_default() += 1;
+            }
+        }
+        self.held.cgroups.retain(|_, members| !members.is_empty());
+    }
+
+    /// `asked`: the questions in the table.
+    fn commands(&mut self, asked: &[(String, Kind)], mut moves: Moves) -> String {
+        let mut text = String::new();
+        for (level, stale) in self.stale.iter_mut().filter(|(_, stale)| **stale > STALE) {
+            *stale = 0;
+            let members = self.held.cgroups.get(level).into_iter().flat_map(BTreeMap::values);
+            moves.refill(level.set(), members.map(|path| quoted(path)).collect());
+        }
+        text.push_str(&moves.commands());
+        let questions = self.held.questions();
+        if questions != asked {
+            for (chain, transport) in [("tcp_scopes", "tcp"), ("udp_scopes", "udp")] {
+                text.push_str(&format!("flush chain inet {TABLE} {chain}\n"));
+                for (question, kind) in &questions {
+                    let verdict = kind.verdict(transport);
+                    let rule = format!("add rule inet {TABLE} {chain} {question}{verdict}\n");
+                    text.push_str(&rule);
+                }
+            }
+        }
+        text
     }
 }
 
-/// Commands for the table, and what it holds once they were obeyed.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) text: String,
-    wanted: Members,
-    stale: BTreeMap<Level, usize>,
+/// What becomes of sets, by their names.
+#[derive(Debug, Default)]
+struct Moves {
+    /// New ones.
+    sets: Vec<String>,
+    flushed: Vec<String>,
+    deleted: BTreeMap<String, Vec<String>>,
+    added: BTreeMap<String, Vec<String>>,
+}
+
+impl Moves {
+    fn add(&mut self, set: String, element: String) {
+        self.added.entry(set).or_default().push(element);
+    }
+
+    fn delete(&mut self, set: String, element: String) {
+        self.deleted.entry(set).or_default().push(element);
+    }
+
+    fn refill(&mut self, set: String, elements: Vec<String>) {
+        self.deleted.remove(&set);
+        self.added.remove(&set);
+        if !elements.is_empty() {
+            self.added.insert(set.clone(), elements);
+        }
+        self.flushed.push(set);
+    }
+
+    fn commands(&self) -> String {
+        let mut text = String::new();
+        for set in &self.sets {
+            text.push_str(&format!("add set inet {TABLE} {set} {{ type cgroupsv2; }}\n"));
+        }
+        for set in &self.flushed {
+            text.push_str(&format!("flush set inet {TABLE} {set}\n"));
+        }
+        for (verb, sets) in [("delete", &self.deleted), ("add", &self.added)] {
+            for (set, elements) in sets {
+                let elements = elements.join(", ");
+                text.push_str(&format!("{verb} element inet {TABLE} {set} {{ {elements} }}\n"));
+            }
+        }
+        text
+    }
 }
 
 impl Members {
@@ -177,19 +258,18 @@ impl Members {
         };
         let mut questions: Vec<_> = levels.into_iter().map(of_level).collect();
         questions.extend(self.namespace.map(|kind| (String::new(), kind)));
-        for (set, uids, kind) in
-            [("uids", &self.mesh_uids, Kind::Mesh), ("uids_all", &self.all_uids, Kind::Everything)]
-        {
-            if !uids.is_empty() {
-                questions.push((format!("meta skuid @{set} "), kind));
-            }
-        }
+        let of_users = |kind: &Kind| (format!("meta skuid @{} ", kind.uids()), *kind);
+        questions.extend(self.uids.keys().map(of_users));
         questions.extend(self.host.map(|kind| (String::new(), kind)));
         questions
     }
 }
 
 impl Kind {
+    fn of(rule: &ScopeRule) -> Self {
+        if rule.everything { Self::Everything } else { Self::Mesh }
+    }
+
     fn verdict(self, transport: &str) -> String {
         match self {
             Self::Out => "accept".to_owned(),
@@ -197,53 +277,25 @@ impl Kind {
             Self::Everything => format!("goto {transport}_all"),
         }
     }
+
+    /// The suffix of its sets.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Out => "_out",
+            Self::Mesh => "",
+            Self::Everything => "_all",
+        }
+    }
+
+    fn uids(self) -> String {
+        format!("uids{}", self.suffix())
+    }
 }
 
 impl Level {
     fn set(&self) -> String {
-        let kind = match self.kind {
-            Kind::Out => "_out",
-            Kind::Mesh => "",
-            Kind::Everything => "_all",
-        };
-        format!("cg{}{kind}", self.depth)
+        format!("cg{}{}", self.depth, self.kind.suffix())
     }
-
-    /// Commands that take the set from `old` to `new`.
-    fn text(
-        &self,
-        old: &BTreeMap<u64, PathBuf>,
-        new: &BTreeMap<u64, PathBuf>,
-        stale: &mut usize,
-    ) -> String {
-        let set = self.set();
-        let mut text = String::new();
-        if old.is_empty() && *stale == 0 {
-            text.push_str(&format!("add set inet {TABLE} {set} {{ type cgroupsv2; }}\n"));
-        }
-        let gone = old.iter().filter(|(inode, _)| !new.contains_key(inode));
-        let (alive, vanished): (Vec<_>, Vec<_>) =
-            gone.partition(|(inode, path)| cgroup::id(path).ok() == Some(**inode));
-        *stale += vanished.len();
-        if *stale > STALE {
-            *stale = 0;
-            text.push_str(&format!("flush set inet {TABLE} {set}\n"));
-            text.push_str(&elements("add", &set, new.values()));
-            return text;
-        }
-        text.push_str(&elements("delete", &set, alive.into_iter().map(|(_, path)| path)));
-        let entered = new.iter().filter(|(inode, _)| !old.contains_key(inode));
-        text.push_str(&elements("add", &set, entered.map(|(_, path)| path)));
-        text
-    }
-}
-
-fn elements<'a>(verb: &str, set: &str, paths: impl Iterator<Item = &'a PathBuf>) -> String {
-    let paths: Vec<String> = paths.map(|path| quoted(path)).collect();
-    if paths.is_empty() {
-        return String::new();
-    }
-    format!("{verb} element inet {TABLE} {set} {{ {} }}\n", paths.join(", "))
 }
 
 /// nft looks below /sys/fs/cgroup, whatever is mounted there.
@@ -251,20 +303,6 @@ fn quoted(path: &Path) -> String {
     let below = path.strip_prefix("/sys/fs/cgroup");
     let up = || format!("../../..{}", path.display());
     format!("\"{}\"", below.map_or_else(|_elsewhere| up(), |below| below.display().to_string()))
-}
-
-fn uids(set: &str, old: &BTreeSet<u32>, new: &BTreeSet<u32>) -> String {
-    let mut text = String::new();
-    for (verb, uids) in [("delete", old - new), ("add", new - old)] {
-        if !uids.is_empty() {
-            let uids: Vec<String> = uids.iter().map(ToString::to_string).collect();
-            text.push_str(&format!(
-                "{verb} element inet {TABLE} {set} {{ {} }}\n",
-                uids.join(", ")
-            ));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -281,7 +319,7 @@ mod tests {
                 (level(3, Kind::Everything), one.clone()),
                 (level(2, Kind::Out), one),
             ]),
-            mesh_uids: BTreeSet::from([1000]),
+            uids: BTreeMap::from([(Kind::Mesh, BTreeSet::from([1000]))]),
             host: Some(Kind::Mesh),
             ..Members::default()
         };
@@ -297,6 +335,50 @@ mod tests {
                 "goto tcp_mesh",
             ]
         );
+    }
+
+    #[test]
+    fn only_what_changes_is_told() {
+        let mut scopes = Scopes::new(Mount::at(Path::new("/nowhere")), &[], 5);
+        let rule = |uid, everything| {
+            let scope = Scope::Uid(uid);
+            (scope.key(), ScopeRule { scope, everything })
+        };
+        let filled = scopes.fill(&Targets {
+            scopes: BTreeMap::from([rule(7, false), rule(8, false)]),
+            ..Targets::default()
+        });
+        assert!(filled.starts_with("add element inet meshd uids { 7, 8 }\n"), "{filled}");
+        assert!(filled.contains("tcp_scopes meta skuid @uids goto tcp_mesh\n"), "{filled}");
+
+        let entered = vec![rule(9, false)];
+        let told = scopes.follow(&Change { entered, ..Change::default() });
+        assert_eq!(told, "add element inet meshd uids { 9 }\n");
+
+        let (left, entered) = (vec![rule(7, false)], vec![rule(7, true)]);
+        let told = scopes.follow(&Change { left, entered, ..Change::default() });
+        let moved = "delete element inet meshd uids { 7 }\nadd element inet meshd uids_all { 7 }\n";
+        assert!(told.starts_with(moved), "{told}");
+        assert!(told.contains("tcp_scopes meta skuid @uids_all goto tcp_all\n"), "{told}");
+    }
+
+    #[test]
+    fn a_cgroup_that_is_left_out_comes_and_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let mut scopes = Scopes::new(Mount::at(root.path()), &["out".to_owned()], 5);
+        assert_eq!(scopes.fill(&Targets::default()), "");
+        std::fs::create_dir(root.path().join("out")).unwrap();
+        assert!(scopes.is_outdated());
+        let told = scopes.leave_out();
+        assert!(told.starts_with("add set inet meshd cg1_out { type cgroupsv2; }\n"), "{told}");
+        assert!(told.contains("tcp_scopes socket cgroupv2 level 1 @cg1_out accept\n"), "{told}");
+        assert!(!scopes.is_outdated());
+
+        std::fs::remove_dir(root.path().join("out")).unwrap();
+        assert!(scopes.is_outdated());
+        let told = scopes.leave_out();
+        assert_eq!(told, "flush chain inet meshd tcp_scopes\nflush chain inet meshd udp_scopes\n");
+        assert!(!scopes.is_outdated());
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::super::cgroup::Mount;
 use super::super::netns::Site;
-use super::super::plan::{self, Targets};
+use super::super::plan::{self, Change, Targets};
 use super::super::{Counters, host};
 use super::child::Child;
 use super::elements;
 use super::heartbeat::Heartbeat;
+use super::once;
 use super::ruleset::{Ruleset, TABLE};
 use super::scopes::Scopes;
 use crate::config::{self, FailMode};
@@ -22,9 +24,11 @@ pub(in crate::capture) struct Table {
     child: Child,
     heartbeat: Option<Heartbeat>,
     scopes: Scopes,
-    targets: Targets,
+    targets: Arc<Targets>,
     /// What the child loaded last.
     loaded: Option<Ruleset>,
+    /// Everything is in the table, as far as it is known.
+    is_filled: bool,
 }
 
 impl Table {
@@ -32,15 +36,16 @@ impl Table {
     pub(in crate::capture) async fn load(
         config: &config::Capture,
         site: &Site,
-        targets: &Targets,
+        targets: &Arc<Targets>,
     ) -> io::Result<Self> {
         let program = host::program("nft").ok_or(io::ErrorKind::NotFound)?;
         let scopes = Scopes::new(Mount::find()?, &config.exclude.cgroups, site.cookie()?);
         let child = Child::start(&program, site)?;
         let (config, site) = (config.clone(), site.clone());
-        let (heartbeat, targets) = (None, targets.clone());
-        let loaded = None;
-        let mut table = Self { config, program, site, child, heartbeat, scopes, targets, loaded };
+        let (heartbeat, targets) = (None, Arc::clone(targets));
+        let (loaded, is_filled) = (None, false);
+        let mut table =
+            Self { config, program, site, child, heartbeat, scopes, targets, loaded, is_filled };
         table.fill().await?;
         table.keep_alive()?;
         Ok(table)
@@ -48,18 +53,18 @@ impl Table {
 
     /// Replaces the table with a new one for the same targets.
     async fn fill(&mut self) -> io::Result<()> {
-        self.scopes.forget();
-        let plan = self.scopes.plan(&self.targets);
+        self.is_filled = false;
+        let scopes = self.scopes.fill(&self.targets);
         let change = plan::difference(&Targets::default(), &self.targets);
         let ruleset = Ruleset::new(&self.config);
         let table = match &self.loaded {
             Some(old) => ruleset.instead_of(old),
             None => ruleset.text(),
         };
-        let text = table + &ruleset.first_lease() + &elements::change(&change) + &plan.text;
+        let text = table + &ruleset.first_lease() + &elements::change(&change) + &scopes;
         self.child.replace(&text).await?;
         self.loaded = Some(ruleset);
-        self.scopes.applied(plan);
+        self.is_filled = true;
         Ok(())
     }
 
@@ -88,21 +93,28 @@ impl Table {
         Ok(())
     }
 
-    pub(in crate::capture) async fn update(&mut self, targets: &Targets) -> io::Result<()> {
-        let change = plan::difference(&self.targets, targets);
-        let plan = self.scopes.plan(targets);
-        let text = elements::change(&change) + &plan.text;
-        self.targets = targets.clone();
+    /// `change` leads to `targets`.
+    pub(in crate::capture) async fn update(
+        &mut self,
+        change: &Change,
+        targets: &Arc<Targets>,
+    ) -> io::Result<()> {
+        self.targets = Arc::clone(targets);
+        let text = elements::change(change) + &self.scopes.follow(change);
+        self.obey(&text).await
+    }
+
+    async fn obey(&mut self, text: &str) -> io::Result<()> {
+        if !self.is_filled {
+            return self.fill().await;
+        }
         if text.is_empty() {
             return Ok(());
         }
-        match self.child.load(&text).await {
-            Ok(()) => self.scopes.applied(plan),
+        if let Err(error) = self.child.load(text).await {
             // A cgroup may vanish between here and there: then all of it again, without that one.
-            Err(error) => {
-                tracing::debug!(%error, "the nft table is filled anew");
-                self.fill().await?;
-            }
+            tracing::debug!(%error, "the nft table is filled anew");
+            self.fill().await?;
         }
         Ok(())
     }
@@ -123,13 +135,13 @@ impl Table {
             self.fill().await?;
             return Ok(Some("the process that owns the nft table was killed"));
         }
-        if !self.child.is_whole().await {
+        if !self.is_filled || !self.child.is_whole().await {
             self.fill().await?;
             return Ok(Some("the nft table was gone"));
         }
         if self.scopes.is_outdated() {
-            let targets = self.targets.clone();
-            self.update(&targets).await?;
+            let text = self.scopes.leave_out();
+            self.obey(&text).await?;
         }
         Ok(None)
     }
@@ -139,8 +151,9 @@ impl Table {
         self.child.id() == Some(pid)
     }
 
-    pub(in crate::capture) async fn counters(&mut self) -> Counters {
-        let listing = self.child.ask(&format!("list counters table inet {TABLE}")).await;
+    pub(in crate::capture) async fn counters(&self) -> Counters {
+        let list = format!("list counters table inet {TABLE}\n");
+        let listing = once::list(&self.site, &self.program, &list).await;
         elements::counters(&listing.unwrap_or_default())
     }
 
@@ -148,7 +161,8 @@ impl Table {
     pub(in crate::capture) async fn remove(mut self) -> io::Result<()> {
         drop(self.heartbeat.take());
         if self.config.fail_mode == FailMode::Closed {
-            self.child.delete().await?;
+            let delete = format!("delete table inet {TABLE}\n");
+            once::apply(&self.site, &self.program, &delete).await?;
         }
         self.child.end().await
     }
