@@ -153,6 +153,18 @@ fn restarted_unit_is_found_again_within_a_moment() {
 }
 
 #[test]
+fn what_was_answered_survives_a_daemon_killed_at_once() {
+    needs_root!();
+    let mut node = Node::start();
+    node.ok(&["attach", "--uid", "60123"]);
+    node.kill();
+    node.boot();
+    until("remembered", Duration::from_secs(2), || {
+        state(&node, "uid:60123").as_deref() == Some("present")
+    });
+}
+
+#[test]
 fn what_does_not_run_is_not_attached() {
     needs_root!();
     let node = Node::start();

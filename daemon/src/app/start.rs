@@ -225,6 +225,9 @@ impl Parts {
         let (store, events) = (Arc::clone(&self.store), self.telemetry.events.clone());
         let follow = control::follow_attachments(store, whereabouts.clone(), events);
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
+        let attachments = Arc::clone(&whereabouts.attachments);
+        let (events, stop) = (self.telemetry.events.clone(), self.stop.clone());
+        self.tasks.spawn(async move { attachments.keep(events, stop).await });
         Ok(whereabouts)
     }
 

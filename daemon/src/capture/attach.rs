@@ -4,6 +4,7 @@
 //! remembered in the state directory and found again within milliseconds, since the folder it
 //! appears in is watched. Single processes are not here but moved into a scope of [`super::Runs`].
 
+mod disk;
 pub(super) mod find;
 mod memory;
 
@@ -23,6 +24,7 @@ use super::folders::Folders;
 use super::{Namespaces, netns, process};
 use crate::model::{Egress, Scope, ServiceName, Subject, Workload};
 use crate::state::Interner;
+use disk::Disk;
 pub(crate) use find::FindError;
 use memory::Memory;
 
@@ -62,6 +64,14 @@ pub(crate) struct Held {
     last: String,
 }
 
+/// Where an attachment was known to be when it was looked for, and where it is.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    subject: Subject,
+    before: Option<Found>,
+    now: Option<Found>,
+}
+
 /// What changed since the last look.
 #[derive(Debug)]
 pub(crate) enum Turn {
@@ -92,6 +102,7 @@ pub(crate) struct Attachments {
     mount: Option<Mount>,
     /// Changed by whoever has the table.
     memory: std::sync::Mutex<Memory>,
+    disk: Disk,
     watches: Folders,
     table: Mutex<Table>,
 }
@@ -111,7 +122,8 @@ impl Attachments {
             (held.attachment.subject.clone(), held)
         };
         let (memory, table) = (memory.into(), Mutex::new(known.into_iter().map(held).collect()));
-        Ok(Self { mount: Mount::find().ok(), memory, watches: Folders::new()?, table })
+        let (disk, watches) = (Disk::default(), Folders::new()?);
+        Ok(Self { mount: Mount::find().ok(), memory, disk, watches, table })
     }
 
     /// For a change and everything that follows from it, one after the other.
@@ -119,7 +131,8 @@ impl Attachments {
         self.table.lock().await
     }
 
-    /// Attaches, or changes what is attached already: remembered before it is acted on. Blocks.
+    /// Attaches, or changes what is attached already: remembered before it is acted on, in a way
+    /// that the end of meshd cannot undo ([`disk`]). Blocks.
     ///
     /// # Errors
     /// Nothing of that name runs, or it could not be remembered; the table is unchanged.
@@ -134,8 +147,8 @@ impl Attachments {
         let found = find::find(self.mount.as_ref(), &subject, &last)?;
         let key = found.scope.key();
         let same = |other: &&Held| {
-            other.attachment.subject != subject
-                && other.found.as_ref().is_some_and(|at| at.scope.key() == key)
+            other.found.as_ref().is_some_and(|at| at.scope.key() == key)
+                && other.attachment.subject != subject
         };
         if let Some(other) = table.values().find(same) {
             return Err(AttachError::Taken(other.attachment.subject.clone()));
@@ -150,6 +163,7 @@ impl Attachments {
             };
             return Err(self.forgetful(source));
         }
+        self.disk.written();
         if let Some(folder) = self.folder(&held) {
             self.note(self.watches.add(self.living(&folder)));
         }
@@ -171,6 +185,7 @@ impl Attachments {
             table.insert(subject.clone(), held);
             return Err(self.forgetful(source));
         }
+        self.disk.written();
         self.watch(table);
         Ok(Some(held))
     }
@@ -183,22 +198,33 @@ impl Attachments {
         AttachError::Remember { path: self.memory().path.clone(), source }
     }
 
-    /// Looks for everything again, and tells what came and went.
-    pub(crate) fn refresh(&self, table: &mut Table) -> Vec<Turn> {
+    /// Looks for everything again. Nobody has to wait for the table meanwhile: a look at a thousand
+    /// takes tens of milliseconds, at a runtime that hangs seconds.
+    pub(crate) async fn look(&self) -> Vec<Sight> {
+        let table = self.table().await;
         // Watched first: what appears in between is told again.
-        self.watch(table);
+        self.watch(&table);
+        let known = |held: &Held| (held.attachment.subject.clone(), held.last.clone());
+        let known: Vec<_> = table.values().map(|held| (known(held), held.found.clone())).collect();
+        drop(table);
+        let look = |((subject, last), before): ((Subject, String), _)| {
+            let now = find::find(self.mount.as_ref(), &subject, &last).ok();
+            Sight { subject, before, now }
+        };
+        block_in_place(|| known.into_iter().map(look).collect())
+    }
+
+    /// Takes what was seen for what is, and tells what came and went.
+    pub(crate) fn refresh(&self, table: &mut Table, seen: Vec<Sight>) -> Vec<Turn> {
         let mut turns = Vec::new();
-        for held in table.values_mut() {
-            let subject = &held.attachment.subject;
-            let found =
-                block_in_place(|| find::find(self.mount.as_ref(), subject, &held.last)).ok();
-            if let (Some(now), Some(before)) = (&found, &mut held.found)
-                && (now.scope, &now.cgroup) == (before.scope, &before.cgroup)
-            {
-                before.namespaces.clone_from(&now.namespaces);
-                continue;
-            }
-            if found.is_none() && held.found.is_none() {
+        for Sight { subject, before, now: found } in seen {
+            // Whoever attached or detached it since knows better.
+            let unchanged = |held: &&mut Held| is_same(held.found.as_ref(), before.as_ref());
+            let Some(held) = table.get_mut(&subject).filter(unchanged) else { continue };
+            if is_same(found.as_ref(), held.found.as_ref()) {
+                if let Some(found) = found {
+                    held.found = Some(found); // its namespaces may be others
+                }
                 continue;
             }
             if let Some(gone) = held.found.take() {
@@ -308,6 +334,15 @@ impl Held {
             egress: egress.clone(),
         };
         Some((found.scope.key(), workload))
+    }
+}
+
+/// The same processes, or none both times; what namespaces they are in may have changed.
+fn is_same(one: Option<&Found>, other: Option<&Found>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => (one.scope, &one.cgroup) == (other.scope, &other.cgroup),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 

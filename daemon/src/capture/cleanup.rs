@@ -59,8 +59,9 @@ pub(super) async fn strip_own() -> Vec<String> {
 async fn attached(state_dir: &Path, report: &mut Report) -> Namespaces {
     match Attachments::open(state_dir) {
         Ok(attachments) => {
+            let seen = attachments.look().await;
             let mut table = attachments.table().await;
-            attachments.refresh(&mut table);
+            attachments.refresh(&mut table, seen);
             Attachments::namespaces(&table)
         }
         Err(error) => {

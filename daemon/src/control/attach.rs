@@ -28,8 +28,9 @@ pub(super) struct Attaching(pub(super) Arc<Core>);
 pub(crate) async fn follow(store: Arc<Store>, whereabouts: Whereabouts, events: Events) {
     let attachments = &whereabouts.attachments;
     loop {
+        let seen = attachments.look().await;
         let mut table = attachments.table().await;
-        let turns = attachments.refresh(&mut table);
+        let turns = attachments.refresh(&mut table, seen);
         whereabouts.settle(&table).await;
         for turn in turns {
             act_on(&store, &events, turn).await;

@@ -144,6 +144,11 @@ impl Overview {
         let attachments = daemon.attachments.table().await.len();
         problems.extend(daemon.settings.problems());
         problems.extend(capture_problems(&capture));
+        problems.extend(daemon.attachments.unkept().map(|summary| v1::Problem {
+            id: "attachments/unkept".to_owned(),
+            summary,
+            fix: "look for errors of the disk: dmesg".to_owned(),
+        }));
         problems.extend(bypass::problems(&declared));
         problems.extend(unready(&snapshot, &daemon.board));
         v1::GetStatusResponse {

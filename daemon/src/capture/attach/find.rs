@@ -94,8 +94,12 @@ fn in_cgroup(mount: &Mount, path: &Path) -> io::Result<Found> {
 
 /// Namespaces of the members that are not meshd's own.
 pub(in super::super) fn foreign_namespaces(cgroup: &Path) -> Namespaces {
+    let members = cgroup::members(cgroup);
+    if members.is_empty() {
+        return Namespaces::new();
+    }
     let own = Netns::own_inode().ok();
-    let paths = cgroup::members(cgroup).into_iter().map(netns::path_of_process);
+    let paths = members.into_iter().map(netns::path_of_process);
     // A process that has ended needs nothing.
     let known = paths.filter_map(|path| Some((Netns::inode_of(&path).ok()?, path)));
     known.filter(|(inode, _)| Some(*inode) != own).collect()

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,10 +28,12 @@ enum Line<'a> {
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) path: PathBuf,
-    file: File,
+    file: Arc<File>,
     /// Bytes and lines of the file.
     length: u64,
     lines: usize,
+    /// The disk may not have all of it.
+    is_unsaved: bool,
 }
 
 impl Memory {
@@ -53,7 +56,25 @@ impl Memory {
             }
         }
         file.set_len(length)?;
-        Ok((Self { path, file, length, lines }, known.into_values().collect()))
+        let memory = Self { path, file: Arc::new(file), length, lines, is_unsaved: false };
+        Ok((memory, known.into_values().collect()))
+    }
+
+    /// What the disk has to be asked to keep, if anything; asked for once.
+    pub(super) fn unsaved(&mut self) -> Option<Arc<File>> {
+        std::mem::take(&mut self.is_unsaved).then(|| Arc::clone(&self.file))
+    }
+
+    #[cfg(test)]
+    pub(super) fn write_to(&mut self, file: File) {
+        self.file = Arc::new(file);
+    }
+
+    /// Writes the file anew; the disk has all of it then.
+    pub(super) fn renew(&mut self, table: &Table) -> io::Result<()> {
+        let all = table.values().map(|held| &held.attachment);
+        *self = Self::write(self.path.clone(), all)?;
+        Ok(())
     }
 
     /// `table` has it already.
@@ -68,19 +89,17 @@ impl Memory {
 
     fn add(&mut self, line: &Line<'_>, table: &Table) -> io::Result<()> {
         if self.lines > 2 * table.len() + PAST {
-            let all = table.values().map(|held| &held.attachment);
-            *self = Self::write(self.path.clone(), all)?;
-            return Ok(());
+            return self.renew(table);
         }
         let text = text_of(line)?;
-        let written = self.file.write_all_at(&text, self.length);
-        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
+        if let Err(error) = self.file.write_all_at(&text, self.length) {
             // Half a line would spoil the next. What cannot be cut off is written over.
             self.file.set_len(self.length).ok();
             return Err(error);
         }
         self.length += text.len() as u64;
         self.lines += 1;
+        self.is_unsaved = true;
         Ok(())
     }
 
@@ -100,7 +119,8 @@ impl Memory {
         file.sync_all()?;
         fs::rename(&fresh, &path)?;
         sync_folder(&path)?;
-        Ok(Self { path, file, length: text.len() as u64, lines })
+        let length = text.len() as u64;
+        Ok(Self { path, file: Arc::new(file), length, lines, is_unsaved: false })
     }
 }
 
