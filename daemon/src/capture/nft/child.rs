@@ -222,6 +222,30 @@ fn in_memory() -> io::Result<File> {
 mod tests {
     use super::*;
 
+    /// In a network namespace of this thread's own.
+    #[tokio::test]
+    async fn errors_are_told_in_the_words_of_nft_and_are_not_those_of_the_next() {
+        let inside = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET);
+        let (Ok(()), Some(program)) = (inside, host::program("nft")) else {
+            assert!(std::env::var_os("CI").is_none(), "this test needs root, nft; CI may not skip");
+            return;
+        };
+        let mut child = Child::start(&program, &Site::OWN).unwrap();
+        let table = "table inet meshd {\n flags owner\n set done { type mark; }\n set uids { type uid; }\n}\n";
+        child.replace(table).await.unwrap();
+        let wrong =
+            "add element inet meshd none { 1 }\nadd element inet meshd uids { nobody_knows }\n";
+        for _ in 0..2 {
+            let error = child.load(wrong).await.unwrap_err().to_string();
+            assert!(error.contains("No such file") || error.contains("not exist"), "{error}");
+            child.load("add element inet meshd uids { 7 }\n").await.unwrap();
+            assert!(child.is_whole().await);
+        }
+        child.end().await.unwrap();
+        let gone = once::list(&Site::OWN, &program, "list tables\n").await.unwrap();
+        assert!(!gone.contains(TABLE), "{gone}");
+    }
+
     #[test]
     fn only_the_element_of_the_transaction_answers() {
         let attribute = |kind: u16, value: &[u8]| {
