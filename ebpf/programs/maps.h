@@ -76,13 +76,14 @@ struct {
 	MAP_UINT(max_entries, 1024);
 } EXCLUDED_UIDS SECTION(".maps");
 
-/* By the number in the fake address. meshd takes an entry out when it accepts the connection, so
- * what is in here is under way; the oldest leftovers of failed connects make room. */
+/* At the low bits of the number in the fake address. meshd frees an entry when it accepts the
+ * connection, so what is in here is under way, or was left by a connect that failed. */
 struct {
-	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
-	MAP_TYPE(key, __u64);
-	MAP_TYPE(value, struct mesh_wish);
-	MAP_UINT(max_entries, 32768);
+	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	MAP_UINT(map_flags, BPF_F_MMAPABLE);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, struct mesh_note);
+	MAP_UINT(max_entries, NOTES);
 } CONNECTS SECTION(".maps");
 
 struct {

@@ -17,6 +17,9 @@
 #define LEVELS 16
 #define MOST_ENDPOINTS 32
 
+/* Connects that can be under way. The low bits of a number say where it is noted. */
+#define NOTES 32768u
+
 struct mesh_address {
 	__u32 ip[4];
 	__u16 port;
@@ -119,6 +122,13 @@ struct mesh_wish {
 	__u32 unused;
 };
 
+/* A wish under way. meshd reads and frees it in memory both share: no call into the kernel. */
+struct mesh_note {
+	/* What the fake address says; 0 = free, all ones = somebody writes here. */
+	__u64 number;
+	struct mesh_wish wish;
+};
+
 /* Datagrams of one process to one destination share a fake address: a reply may take its time. */
 struct mesh_asker {
 	__u64 workload;
@@ -177,6 +187,7 @@ _Static_assert(sizeof(struct mesh_destination) == 20, "mesh_destination");
 _Static_assert(sizeof(struct mesh_endpoint) == 20, "mesh_endpoint");
 _Static_assert(sizeof(struct mesh_endpoints) == 644, "mesh_endpoints");
 _Static_assert(sizeof(struct mesh_wish) == 64, "mesh_wish");
+_Static_assert(sizeof(struct mesh_note) == 72, "mesh_note");
 _Static_assert(sizeof(struct mesh_asker) == 32, "mesh_asker");
 _Static_assert(sizeof(struct mesh_peer) == 32, "mesh_peer");
 _Static_assert(sizeof(struct mesh_connected) == 40, "mesh_connected");

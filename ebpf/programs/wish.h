@@ -3,7 +3,10 @@
 #include "address.h"
 #include "maps.h"
 
-/* A number nobody can foresee: who connects to a fake address directly finds nothing there. */
+/* The first attempts are among few numbers, more than are under way: what the kernel keeps by
+ * address stays in the cache. They can be foreseen; a connect to a fake address is refused. */
+#define NEAR 1024u
+
 INLINE __u64 random_number(__u8 family)
 {
 	__u64 number = random_u32();
@@ -12,6 +15,13 @@ INLINE __u64 random_number(__u8 family)
 	else
 		number |= (__u64)random_u32() << 32;
 	return number ? number : 1;
+}
+
+/* One of few. Those of IPv6 keep away from addresses that mean something (is_meshd6). */
+INLINE __u64 near_number(__u8 family)
+{
+	__u64 number = 1 + random_u32() % NEAR;
+	return family == AF_INET ? number : number | 1ull << 32;
 }
 
 INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted,
@@ -26,7 +36,47 @@ INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted,
 	wish->unused = 0;
 }
 
-/* 0 = no number was free, which takes tens of thousands of unanswered connects. */
+#define NEAR_ATTEMPTS 4
+#define ATTEMPTS 12
+/* The kernel asks for such a connection no longer: nobody is going to accept it. */
+#define ABANDONED_NS (130 * 1000000000ull)
+/* Where thousands are left, this long is long enough. */
+#define LATE_NS (10 * 1000000000ull)
+#define TAKEN (~0ull)
+
+/* Writes `wish` there and makes it known; 0 = somebody was faster. */
+INLINE int occupy(struct mesh_note *note, __u64 held, __u64 number, const struct mesh_wish *wish)
+{
+	if (__sync_val_compare_and_swap(&note->number, held, TAKEN) != held)
+		return 0;
+	note->wish = *wish;
+	__sync_lock_test_and_set(&note->number, number);
+	return 1;
+}
+
+/* 0 = no place was free. */
+INLINE __u64 note_connect(const struct mesh_address *wanted, __u64 workload)
+{
+	struct mesh_wish wish;
+	fill_wish(&wish, wanted, workload);
+#pragma clang loop unroll(disable)
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		int near = attempt < NEAR_ATTEMPTS;
+		__u64 number = near ? near_number(wanted->family) : random_number(wanted->family);
+		__u32 at = number % NOTES;
+		struct mesh_note *note = map_lookup(&CONNECTS, &at);
+		if (!note)
+			continue;
+		__u64 held = note->number, age = wish.at - note->wish.at;
+		if (held == TAKEN || (held && age < (near ? ABANDONED_NS : LATE_NS)))
+			continue;
+		if (occupy(note, held, number, &wish))
+			return number;
+	}
+	return 0;
+}
+
+/* 0 = no number was free, which takes tens of thousands of flows. */
 INLINE __u64 note(void *map, const struct mesh_wish *wish)
 {
 #pragma unroll
@@ -36,13 +86,6 @@ INLINE __u64 note(void *map, const struct mesh_wish *wish)
 			return number;
 	}
 	return 0;
-}
-
-INLINE __u64 note_connect(const struct mesh_address *wanted, __u64 workload)
-{
-	struct mesh_wish wish;
-	fill_wish(&wish, wanted, workload);
-	return note(&CONNECTS, &wish);
 }
 
 /* The caller's number for this destination, the one it has or a new one. */

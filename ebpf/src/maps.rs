@@ -6,6 +6,7 @@ pub(crate) mod destinations;
 pub(crate) mod exclusions;
 pub(crate) mod inbound;
 pub(crate) mod lease;
+mod notes;
 mod raw;
 pub(crate) mod scopes;
 pub(crate) mod wishes;

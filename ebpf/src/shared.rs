@@ -17,6 +17,9 @@ pub(crate) const LEVELS: usize = 16;
 /// deserves.
 pub const MOST_SHARES: usize = 32;
 
+/// Connects that can be under way; the low bits of a number say where it is noted.
+pub(crate) const NOTES: usize = 32_768;
+
 /// `enum mesh_flag`.
 pub(crate) mod flags {
     pub(crate) const SCOPES_BY_UID: u32 = 1;

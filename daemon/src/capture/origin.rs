@@ -66,7 +66,7 @@ impl From<io::Error> for OriginError {
     }
 }
 
-/// Answers for accepted connections; cheap to clone, one or two system calls per connection.
+/// Answers for accepted connections; cheap to clone; at most two system calls per connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
     known: Arc<ArcSwap<Known>>,

@@ -1,5 +1,4 @@
-//! Single elements of a map that many threads share: aya has no words for taking one out, and
-//! wants a map that is written for itself.
+//! Single elements of a map that many threads share: aya wants a map that is written for itself.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,7 +13,6 @@ use crate::LoadError;
 const LOOKUP: u32 = 1;
 const UPDATE: u32 = 2;
 const DELETE: u32 = 3;
-const LOOKUP_AND_DELETE: u32 = 21;
 
 /// A hash map of `K` to `V` whose elements many threads ask for; cheap to clone, no lock.
 #[derive(Clone, Debug)]
@@ -47,12 +45,10 @@ impl<K: Pod, V: Pod> Shared<K, V> {
     }
 
     pub(crate) fn get(&self, key: K) -> io::Result<V> {
-        self.read(LOOKUP, key)
-    }
-
-    /// The element, which is no longer in the map then.
-    pub(crate) fn take_out(&self, key: K) -> io::Result<V> {
-        self.read(LOOKUP_AND_DELETE, key)
+        let mut value = MaybeUninit::<V>::zeroed();
+        self.call(LOOKUP, &raw const key, value.as_mut_ptr())?;
+        // SAFETY: zeroed, then filled by the kernel; every bit pattern is a value of a `Pod`.
+        Ok(unsafe { value.assume_init() })
     }
 
     pub(crate) fn put(&self, key: K, mut value: V) -> io::Result<()> {
@@ -61,13 +57,6 @@ impl<K: Pod, V: Pod> Shared<K, V> {
 
     pub(crate) fn remove(&self, key: K) -> io::Result<()> {
         self.call(DELETE, &raw const key, std::ptr::null_mut())
-    }
-
-    fn read(&self, command: u32, key: K) -> io::Result<V> {
-        let mut value = MaybeUninit::<V>::zeroed();
-        self.call(command, &raw const key, value.as_mut_ptr())?;
-        // SAFETY: zeroed, then filled by the kernel; every bit pattern is a value of a `Pod`.
-        Ok(unsafe { value.assume_init() })
     }
 
     fn call(&self, command: u32, key: *const K, value: *mut V) -> io::Result<()> {

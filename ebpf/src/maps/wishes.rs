@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::notes::Notes;
 use super::raw::Shared;
 use crate::LoadError;
 use crate::shared::{RawWish, number};
@@ -25,13 +27,13 @@ pub struct Wish {
 /// Captured connects under way, and who sends datagrams where. Cheap to clone, no lock.
 #[derive(Clone, Debug)]
 pub struct Wishes {
-    connects: Shared<u64, RawWish>,
+    connects: Arc<Notes>,
     flows: Shared<u64, RawWish>,
 }
 
 impl Wishes {
     pub(crate) fn of(ebpf: &aya::Ebpf) -> Result<Self, LoadError> {
-        Ok(Self { connects: Shared::of(ebpf, "CONNECTS")?, flows: Shared::of(ebpf, "FLOWS")? })
+        Ok(Self { connects: Arc::new(Notes::of(ebpf)?), flows: Shared::of(ebpf, "FLOWS")? })
     }
 
     /// Takes the note of the connection that arrived at the fake address `local`; a second
@@ -40,7 +42,8 @@ impl Wishes {
     /// # Errors
     /// Not found: `local` is no fake address, or nobody noted anything under it.
     pub fn take_connect(&self, local: IpAddr) -> io::Result<Wish> {
-        Ok(wish(&self.connects.take_out(key(local)?)?))
+        let noted = self.connects.take_out(key(local)?);
+        Ok(wish(&noted.ok_or(io::ErrorKind::NotFound)?))
     }
 
     /// Who sends datagrams to the fake address `local`.
