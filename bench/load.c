@@ -76,11 +76,12 @@ static void open_notes(unsigned id)
 	need(notes.at != MAP_FAILED, "mmap");
 }
 
-// As meshd does when it accepts; else every place would be taken after some seconds.
+// As meshd does when it accepts; else every place would be taken after some seconds. Who is not captured asks for the
+// address too, so that both do the same.
 static void free_note(int peer)
 {
 	struct sockaddr_in local = { 0 };
-	if (!notes.at || getsockname(peer, (void *)&local, &(socklen_t){ sizeof local }))
+	if (getsockname(peer, (void *)&local, &(socklen_t){ sizeof local }) || !notes.at)
 		return;
 	__atomic_store_n((uint64_t *)(notes.at + ntohl(local.sin_addr.s_addr) % notes.count * notes.size), 0,
 			 __ATOMIC_RELEASE);
