@@ -43,7 +43,10 @@ pub(super) async fn remove(site: &Site) -> io::Result<bool> {
 
 /// The table as it is loaded.
 pub(super) fn text(config: &config::Capture) -> String {
-    // Every packet of the host passes here: all but a connection's first leave at the first rule.
+    // A chain for address translation sees a connection's first packet only, where a filter would
+    // cost every packet of the host. The kernel asks it if it tracks connections, as the word
+    // `ct` makes it do. The refusal itself passes too: it goes to where the caller came from,
+    // which for an address of this host is the same.
     let vip4 = format!("{}/{}", config.vip4.base, config.vip4.prefix);
     let vip6 = format!("{}/{}", config.vip6.base, config.vip6.prefix);
     let (captured, mask) = (config.mark_captured, config.mark_mask);
@@ -52,10 +55,10 @@ pub(super) fn text(config: &config::Capture) -> String {
 delete table inet {TABLE}
 table inet {TABLE} {{
   chain refuse {{
-    type filter hook output priority filter; policy accept;
+    type nat hook output priority filter; policy accept;
     tcp flags & syn == 0 accept
-    ip daddr {vip4} goto vip
-    ip6 daddr {vip6} goto vip
+    ct direction original ip daddr {vip4} goto vip
+    ct direction original ip6 daddr {vip6} goto vip
   }}
   chain vip {{
     meta mark & {mask:#x} == {captured:#x} accept
