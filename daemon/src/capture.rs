@@ -17,6 +17,7 @@ mod change;
 mod claim;
 mod cleanup;
 mod connections;
+mod conntrack;
 mod container;
 pub(crate) mod datagram;
 mod diag;

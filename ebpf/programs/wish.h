@@ -3,10 +3,7 @@
 #include "address.h"
 #include "maps.h"
 
-/* The first attempts are among few numbers, more than are under way: what the kernel keeps by
- * address stays in the cache. They can be foreseen; a connect to a fake address is refused. */
-#define NEAR 1024u
-
+/* A number nobody can foresee: who connects to a fake address directly finds nothing there. */
 INLINE __u64 random_number(__u8 family)
 {
 	__u64 number = random_u32();
@@ -15,13 +12,6 @@ INLINE __u64 random_number(__u8 family)
 	else
 		number |= (__u64)random_u32() << 32;
 	return number ? number : 1;
-}
-
-/* One of few. Those of IPv6 keep away from addresses that mean something (is_meshd6). */
-INLINE __u64 near_number(__u8 family)
-{
-	__u64 number = 1 + random_u32() % NEAR;
-	return family == AF_INET ? number : number | 1ull << 32;
 }
 
 INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted,
@@ -36,12 +26,14 @@ INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted,
 	wish->unused = 0;
 }
 
+/* Where the first attempts look: few enough to stay in the cache, more than are under way. */
+#define NEAR 1024u
 #define NEAR_ATTEMPTS 4
 #define ATTEMPTS 12
 /* The kernel asks for such a connection no longer: nobody is going to accept it. */
-#define ABANDONED_NS (130 * 1000000000ull)
+#define ABANDONED_NS (130 * 1000000000ll)
 /* Where thousands are left, this long is long enough. */
-#define LATE_NS (10 * 1000000000ull)
+#define LATE_NS (10 * 1000000000ll)
 #define TAKEN (~0ull)
 
 /* Writes `wish` there and makes it known; 0 = somebody was faster. */
@@ -62,12 +54,16 @@ INLINE __u64 note_connect(const struct mesh_address *wanted, __u64 workload)
 #pragma clang loop unroll(disable)
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		int near = attempt < NEAR_ATTEMPTS;
-		__u64 number = near ? near_number(wanted->family) : random_number(wanted->family);
+		__u64 number = random_number(wanted->family);
+		if (near)
+			number &= ~(__u64)(NOTES - NEAR);
 		__u32 at = number % NOTES;
 		struct mesh_note *note = map_lookup(&CONNECTS, &at);
-		if (!note)
+		if (!note || !number)
 			continue;
-		__u64 held = note->number, age = wish.at - note->wish.at;
+		__u64 held = note->number;
+		/* Below 0: another processor was later, and faster. */
+		__s64 age = wish.at - note->wish.at;
 		if (held == TAKEN || (held && age < (near ? ABANDONED_NS : LATE_NS)))
 			continue;
 		if (occupy(note, held, number, &wish))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mesh_tests::backends::each_beside_a_world;
+use mesh_tests::load::Plan;
 use mesh_tests::probe::Ask;
 use mesh_tests::wait::eventually;
 use mesh_tests::{Backend, Node, Probe, Talk, UdpServer, needs_root};
@@ -34,6 +35,29 @@ fn ten_of_each_are_counted_as_ten_of_each() {
         }
         opened(node, "web", 10.0);
         opened(node, "one", 10.0);
+    });
+}
+
+// covers: TP-02 X-010
+#[test]
+fn connects_at_the_same_time_are_not_taken_for_each_other() {
+    needs_root!();
+    each_beside_a_world(&[], |node, _world| {
+        let _web = Backend::http(&node.netns, "v1", 8080);
+        let _api = Backend::http(&node.netns, "v2", 8081);
+        node.ok(&["register", "web", "--port", "http:8080"]);
+        node.ok(&["register", "api", "--port", "http:8081"]);
+        let (mut shop, mut till) = (node.run_as("shop"), node.run_as("till"));
+        let many = |host| Plan { close: true, ..Plan::get(host, 5_000, 4) };
+        let to_api = many("api.mesh");
+        let (web, api) = shop.load_meanwhile(&many("web.mesh"), || till.load(&to_api));
+        assert_eq!((web.lost(), api.lost()), (0, 0), "{} {}", web.summary(), api.summary());
+        assert_eq!((web.shares()["v1"], api.shares()["v2"]), (5_000, 5_000));
+        for (source, service) in [("shop", "web"), ("till", "api")] {
+            let labels = [format!("source=\"{source}\""), format!("service=\"{service}\"")];
+            let labels = labels.each_ref().map(String::as_str);
+            assert_eq!(node.metric("mesh_requests_total", &labels), 5_000.0, "{source}");
+        }
     });
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::cgroup::{self, Mount};
+use super::conntrack;
 use super::diag::{self, Owner, Protocol};
 use super::inhabitants::Inhabitants;
 use super::netns::Site;
@@ -29,6 +30,7 @@ pub(crate) struct Callers {
     mount: Mount,
     /// Of the namespace the callers are in.
     pub(super) cookie: u64,
+    site: Site,
     /// `None`: they are in meshd's own.
     inhabitants: Option<Arc<Inhabitants>>,
     known: Arc<Mutex<Known>>,
@@ -49,7 +51,8 @@ impl Callers {
         } else {
             Some(Arc::new(Inhabitants::new(site.inside(diag::open)?)?))
         };
-        Ok(Self { mount, cookie: site.cookie()?, inhabitants, known: Arc::default() })
+        let (cookie, site) = (site.cookie()?, site.clone());
+        Ok(Self { mount, cookie, site, inhabitants, known: Arc::default() })
     }
 
     /// Those in another namespace.
@@ -70,7 +73,14 @@ impl Callers {
         local: SocketAddr,
     ) -> Result<Origin, OriginError> {
         let destination = original_destination(stream, local)?;
-        self.origin(Protocol::Tcp, peer, destination)
+        let owner = match self.owner(Protocol::Tcp, peer, destination) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let client = conntrack::client(&self.site, peer, local);
+                client.and_then(|client| self.owner(Protocol::Tcp, client, destination))
+            }
+            found => found,
+        };
+        self.origin(owner, destination)
     }
 
     /// TPROXY leaves a datagram's destination as it was.
@@ -79,13 +89,25 @@ impl Callers {
         peer: SocketAddr,
         destination: SocketAddr,
     ) -> Result<Origin, OriginError> {
-        self.origin(Protocol::Udp, peer, destination)
+        self.origin(self.owner(Protocol::Udp, peer, destination), destination)
+    }
+
+    /// The socket that talks from `client` to `destination`.
+    fn owner(
+        &self,
+        protocol: Protocol,
+        client: SocketAddr,
+        destination: SocketAddr,
+    ) -> io::Result<Owner> {
+        match &self.inhabitants {
+            Some(inhabitants) => inhabitants.owner(protocol, client, destination),
+            None => diag::owner(protocol, client, destination),
+        }
     }
 
     fn origin(
         &self,
-        protocol: Protocol,
-        client: SocketAddr,
+        owner: io::Result<Owner>,
         destination: SocketAddr,
     ) -> Result<Origin, OriginError> {
         let anonymous = Origin {
@@ -95,10 +117,6 @@ impl Callers {
             uid: 0,
             process: [0; 16],
             connecting: Duration::ZERO,
-        };
-        let owner = match &self.inhabitants {
-            Some(inhabitants) => inhabitants.owner(protocol, client, destination),
-            None => diag::owner(protocol, client, destination),
         };
         let owner = match owner {
             Ok(owner) => owner,

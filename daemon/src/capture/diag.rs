@@ -3,16 +3,17 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
+use nix::sys::socket::SockProtocol;
+
+use super::netlink::{self, HEADER, attribute, u16_at, u32_at};
 use crate::model::canonical;
 
-const NETLINK_SOCK_DIAG: libc::c_int = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLM_F_REQUEST: u16 = 1;
 const INET_DIAG_CGROUP_ID: u16 = 21;
-const HEADER: usize = 16;
-const REQUEST: usize = HEADER + 56;
+/// `struct inet_diag_req_v2`.
+const BODY: usize = 56;
 /// `struct inet_diag_msg`, after which attributes follow.
 const MESSAGE: usize = 72;
 
@@ -47,7 +48,7 @@ pub(super) fn owner(
             None => open()?,
         };
         // After an error the socket may hold a stale answer, so it is not kept.
-        let answer = exchange(&netlink, &request(protocol, local, remote))?;
+        let answer = netlink::ask(&netlink, &request(protocol, local, remote))?;
         *slot = Some(netlink);
         parse(&answer)
     })
@@ -60,36 +61,15 @@ pub(super) fn owner_by(
     local: SocketAddr,
     remote: SocketAddr,
 ) -> io::Result<Owner> {
-    parse(&exchange(netlink, &request(protocol, local, remote))?)
+    parse(&netlink::ask(netlink, &request(protocol, local, remote))?)
 }
 
 /// A socket to ask with, in the calling thread's network namespace.
 pub(super) fn open() -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
-    // SAFETY: no pointers; the descriptor is checked and owned by nobody else.
-    unsafe {
-        let fd = libc::socket(libc::AF_NETLINK, kind, NETLINK_SOCK_DIAG);
-        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
-    }
+    netlink::open(SockProtocol::NetlinkSockDiag)
 }
 
-fn exchange(netlink: &OwnedFd, request: &[u8; REQUEST]) -> io::Result<Vec<u8>> {
-    let fd = netlink.as_raw_fd();
-    let mut answer = vec![0_u8; 4096];
-    // SAFETY: both buffers are as long as said. The kernel answers within the `send`.
-    let length = unsafe {
-        if libc::send(fd, request.as_ptr().cast(), request.len(), 0) < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        libc::recv(fd, answer.as_mut_ptr().cast(), answer.len(), 0)
-    };
-    let length = usize::try_from(length).map_err(|_negative| io::Error::last_os_error())?;
-    answer.truncate(length);
-    Ok(answer)
-}
-
-/// `struct nlmsghdr` and `struct inet_diag_req_v2`.
-fn request(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> [u8; REQUEST] {
+fn request(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
     // An IPv6 socket that talks IPv4 is found among the IPv4 ones.
     let (local, remote) = (canonical(local), canonical(remote));
     let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
@@ -98,11 +78,7 @@ fn request(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> [u8; RE
         Protocol::Tcp => (libc::IPPROTO_TCP, local, remote),
         Protocol::Udp => (libc::IPPROTO_UDP, remote, local),
     };
-    let mut bytes = Vec::with_capacity(REQUEST);
-    bytes.extend((REQUEST as u32).to_ne_bytes());
-    bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes.extend(NLM_F_REQUEST.to_ne_bytes());
-    bytes.extend([0; 8]); // sequence, port
+    let mut bytes = Vec::with_capacity(BODY);
     bytes.extend([family as u8, number as u8, 0, 0]);
     bytes.extend(u32::MAX.to_ne_bytes()); // any state
     bytes.extend(source.port().to_be_bytes());
@@ -111,9 +87,7 @@ fn request(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> [u8; RE
     bytes.extend(address(destination.ip()));
     bytes.extend(0_u32.to_ne_bytes()); // any interface
     bytes.extend([0xff; 8]); // any cookie
-    let mut request = [0; REQUEST];
-    request.copy_from_slice(&bytes);
-    request
+    netlink::request(SOCK_DIAG_BY_FAMILY, &bytes)
 }
 
 fn address(ip: IpAddr) -> [u8; 16] {
@@ -140,23 +114,4 @@ fn parse(answer: &[u8]) -> io::Result<Owner> {
         .and_then(|value| value.get(..8)?.try_into().ok())
         .map_or(0, u64::from_ne_bytes);
     Ok(Owner { uid, inode, cgroup })
-}
-
-fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(u16_at(attributes, 0)?);
-        let kind = u16_at(attributes, 2)?;
-        if kind == wanted {
-            return attributes.get(4..length);
-        }
-        attributes = attributes.get(length.max(4).next_multiple_of(4)..)?;
-    }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }

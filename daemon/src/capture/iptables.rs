@@ -195,15 +195,23 @@ impl Iptables {
     async fn arm(&mut self) -> io::Result<()> {
         self.stand_guard()?;
         for family in &self.families {
-            let mut text = String::new();
-            for chains in ALL {
-                let there = self.tool.list(*family, chains).await;
-                text.push_str(&chains.armed(&there.jumps));
+            if let Err(error) = self.jump(*family).await {
+                // The guard of a meshd that was killed may have taken its jumps out meanwhile.
+                tracing::debug!(%error, "the jumps are put in place once more");
+                self.jump(*family).await?;
             }
-            self.tool.restore(*family, &text).await?;
         }
         self.sizes = self.sizes();
         Ok(())
+    }
+
+    async fn jump(&self, family: Family) -> io::Result<()> {
+        let mut text = String::new();
+        for chains in ALL {
+            let there = self.tool.list(family, chains).await;
+            text.push_str(&chains.armed(&there.jumps));
+        }
+        self.tool.restore(family, &text).await
     }
 
     /// Changes of the nft variant are announced.

@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    socket,
 };
 
 /// `1 << (NFNLGRP_NFTABLES - 1)`.
@@ -20,6 +21,33 @@ pub(super) fn listen(protocol: SockProtocol, groups: u32) -> io::Result<OwnedFd>
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
     Ok(socket)
+}
+
+/// A socket to ask with, in the namespace of the calling thread.
+pub(super) fn open(protocol: SockProtocol) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    Ok(socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?)
+}
+
+/// A question for one thing.
+pub(super) fn request(kind: u16, body: &[u8]) -> Vec<u8> {
+    const REQUEST: u16 = 1;
+    let mut bytes = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(REQUEST.to_ne_bytes());
+    // Neither sequence nor port: the answer is the next message.
+    bytes.extend([0; 8]);
+    bytes.extend(body);
+    bytes
+}
+
+/// The kernel answers within the call.
+pub(super) fn ask(socket: &OwnedFd, request: &[u8]) -> io::Result<Vec<u8>> {
+    let mut answer = vec![0; 4096];
+    send(socket.as_raw_fd(), request, MsgFlags::empty())?;
+    let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    answer.truncate(length);
+    Ok(answer)
 }
 
 /// What there was to receive.
