@@ -149,12 +149,8 @@ impl Follower {
 
     /// Whoever is in force is asked about callers.
     fn know_sides(&self) {
-        self.origins.forget_all_but(&self.side.backend().origins());
-        for (side, _) in &self.leaving {
-            self.origins.learn(&side.backend().origins());
-        }
-        // It has the last word on how clients are shown.
-        self.origins.learn(&self.side.backend().origins());
+        let leaving = self.leaving.iter().map(|(side, _)| side.backend().origins());
+        self.origins.know_only(leaving.chain([self.side.backend().origins()]));
     }
 
     /// Lets go of who has nothing to carry any more.

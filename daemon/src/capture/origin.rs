@@ -121,18 +121,14 @@ impl Origins {
     /// Knows what `new` knows too: another backend is about to capture beside the present one.
     pub(super) fn learn(&self, new: &Self) {
         let new = new.known.load();
-        self.known.rcu(|known| {
-            let mut known = Known::clone(known);
-            known.wishes = new.wishes.clone().or(known.wishes);
-            known.rules = new.rules.clone().or(known.rules);
-            known.disguise.clone_from(&new.disguise);
-            known
-        });
+        self.known.rcu(|known| Known::clone(known).and(&new));
     }
 
-    /// Knows nothing but what `rest` knows: only that backend captures now.
-    pub(super) fn forget_all_but(&self, rest: &Self) {
-        self.known.store(rest.known.load_full());
+    /// Knows what `all` know together and nothing else, from one moment to the next: a connection
+    /// may be asked about in between. The last one says how clients are shown.
+    pub(super) fn know_only(&self, all: impl Iterator<Item = Self>) {
+        let known = all.fold(Known::default(), |known, one| known.and(&one.known.load()));
+        self.known.store(Arc::new(known));
     }
 
     /// To be asked once per accepted connection, right after `accept`: it answers a second time
@@ -188,6 +184,14 @@ impl Origins {
 }
 
 impl Known {
+    /// With what `new` knows, which is right where both know something.
+    fn and(mut self, new: &Self) -> Self {
+        self.wishes = new.wishes.clone().or(self.wishes);
+        self.rules = new.rules.clone().or(self.rules);
+        self.disguise.clone_from(&new.disguise);
+        self
+    }
+
     /// What the BPF programs noted; `None`: nothing, it did not come by them.
     fn noted(
         &self,
