@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use nix::sys::socket::SockProtocol;
 
-use super::netlink::{self, HEADER, attribute, u16_at};
+use super::netlink::{self, attribute, encoded, nested};
 use super::netns::Site;
 use crate::model::canonical;
 
@@ -27,8 +27,6 @@ const V6_DST: u16 = 4;
 const PROTO_NUM: u16 = 1;
 const PROTO_SRC_PORT: u16 = 2;
 const PROTO_DST_PORT: u16 = 3;
-/// `struct nfgenmsg`.
-const BODY: usize = 4;
 
 /// The address the client's socket has whose connection came from `peer` to `local`.
 ///
@@ -46,11 +44,11 @@ fn request(peer: SocketAddr, local: SocketAddr) -> Vec<u8> {
         IpAddr::V4(_) => (libc::AF_INET, V4_SRC, V4_DST),
         IpAddr::V6(_) => (libc::AF_INET6, V6_SRC, V6_DST),
     };
-    let ip = [of_bytes(from, &octets(local.ip())), of_bytes(to, &octets(peer.ip()))].concat();
+    let ip = [encoded(from, &octets(local.ip())), encoded(to, &octets(peer.ip()))].concat();
     let ports = [
-        of_bytes(PROTO_NUM, &[libc::IPPROTO_TCP as u8]),
-        of_bytes(PROTO_SRC_PORT, &local.port().to_be_bytes()),
-        of_bytes(PROTO_DST_PORT, &peer.port().to_be_bytes()),
+        encoded(PROTO_NUM, &[libc::IPPROTO_TCP as u8]),
+        encoded(PROTO_SRC_PORT, &local.port().to_be_bytes()),
+        encoded(PROTO_DST_PORT, &peer.port().to_be_bytes()),
     ];
     let tuple = [nested(TUPLE_IP, &ip), nested(TUPLE_PROTO, &ports.concat())].concat();
     let body = [vec![family as u8, 0, 0, 0], nested(TUPLE_REPLY, &tuple)].concat();
@@ -59,10 +57,7 @@ fn request(peer: SocketAddr, local: SocketAddr) -> Vec<u8> {
 
 /// Where the connection in an answer was opened from.
 fn source(answer: &[u8]) -> Option<SocketAddr> {
-    if u16_at(answer, 4)? != CT_NEW {
-        return None;
-    }
-    let tuple = attribute(answer.get(HEADER + BODY..)?, TUPLE_ORIG)?;
+    let tuple = attribute(netlink::of_netfilter(answer, CT_NEW)?, TUPLE_ORIG)?;
     let ip = attribute(tuple, TUPLE_IP)?;
     let v4 = || <[u8; 4]>::try_from(attribute(ip, V4_SRC)?).ok().map(Ipv4Addr::from);
     let v6 = || <[u8; 16]>::try_from(attribute(ip, V6_SRC)?).ok().map(Ipv6Addr::from);
@@ -76,18 +71,4 @@ fn octets(ip: IpAddr) -> Vec<u8> {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     }
-}
-
-fn nested(kind: u16, value: &[u8]) -> Vec<u8> {
-    const NESTED: u16 = 1 << 15;
-    of_bytes(kind | NESTED, value)
-}
-
-fn of_bytes(kind: u16, value: &[u8]) -> Vec<u8> {
-    const LENGTH: usize = 4;
-    let mut bytes = ((LENGTH + value.len()) as u16).to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
 }

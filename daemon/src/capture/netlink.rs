@@ -76,13 +76,30 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The attributes of a message of nf_tables called `kind` there.
-pub(super) fn of_nftables(message: &[u8], kind: u16) -> Option<&[u8]> {
-    const NF_TABLES: u16 = 10;
+/// Of messages: nf_tables' part of netfilter.
+pub(super) const NF_TABLES: u16 = 10 << 8;
+
+/// The attributes of a message of netfilter whose type, with the part of netfilter, is `kind`.
+pub(super) fn of_netfilter(message: &[u8], kind: u16) -> Option<&[u8]> {
     /// `struct nfgenmsg`.
     const BODY: usize = 4;
-    let is_it = u16_at(message, 4)? == (NF_TABLES << 8) | kind;
-    if is_it { message.get(HEADER + BODY..) } else { None }
+    if u16_at(message, 4)? == kind { message.get(HEADER + BODY..) } else { None }
+}
+
+/// An attribute as messages have it.
+pub(super) fn encoded(kind: u16, value: &[u8]) -> Vec<u8> {
+    const LENGTH: usize = 4;
+    let mut bytes = ((LENGTH + value.len()) as u16).to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// The same of attributes.
+pub(super) fn nested(kind: u16, value: &[u8]) -> Vec<u8> {
+    const NESTED: u16 = 1 << 15;
+    encoded(kind | NESTED, value)
 }
 
 /// Values by their types; those of nested ones are attributes again.

@@ -216,11 +216,11 @@ async fn hear(
 
 /// `NFT_MSG_NEWGEN` ends each transaction and names its process.
 fn rules_changed(message: &[u8], is_own: impl Fn(u32) -> bool) -> Option<Culprit> {
-    const NEWGEN: u16 = 15;
+    const NEWGEN: u16 = netlink::NF_TABLES | 15;
     const PROCESS_ID: u16 = 2;
     const PROCESS_NAME: u16 = 3;
     let mut culprit = Culprit::default();
-    for (kind, value) in attributes(netlink::of_nftables(message, NEWGEN)?) {
+    for (kind, value) in attributes(netlink::of_netfilter(message, NEWGEN)?) {
         match kind {
             PROCESS_ID => culprit.pid = u32::from_be_bytes(value.try_into().ok()?),
             PROCESS_NAME => {
@@ -295,27 +295,18 @@ fn parent(pid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::netlink::encoded;
 
     #[test]
     fn a_transaction_names_its_process() {
-        let attribute = |kind: u16, value: &[u8]| {
-            let mut bytes = u16::try_from(value.len() + 4).unwrap().to_ne_bytes().to_vec();
-            bytes.extend(kind.to_ne_bytes());
-            bytes.extend(value);
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-            bytes
-        };
         let body = [
             vec![0, 0, 0, 0],
-            attribute(1, &7_u32.to_be_bytes()),
-            attribute(2, &4_000_000_u32.to_be_bytes()),
-            attribute(3, b"nft\0"),
+            encoded(1, &7_u32.to_be_bytes()),
+            encoded(2, &4_000_000_u32.to_be_bytes()),
+            encoded(3, b"nft\0"),
         ]
         .concat();
-        let mut message = u32::try_from(HEADER + body.len()).unwrap().to_ne_bytes().to_vec();
-        message.extend(((10_u16 << 8) | 15).to_ne_bytes());
-        message.resize(HEADER, 0);
-        message.extend(body);
+        let message = netlink::request(netlink::NF_TABLES | 15, &body);
         let twice = [message.clone(), message].concat();
         let of_others = |message: &[u8]| rules_changed(message, |_pid| false);
         let found: Vec<_> = messages(&twice).filter_map(of_others).collect();

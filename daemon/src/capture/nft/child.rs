@@ -184,14 +184,14 @@ impl Child {
 
 /// The message says that element `number` of `done` is in force (`NFT_MSG_NEWSETELEM`).
 fn announces(message: &[u8], number: u32) -> bool {
-    const NEW_ELEMENT: u16 = 12;
+    const NEW_ELEMENT: u16 = netlink::NF_TABLES | 12;
     const OF_TABLE: u16 = 1;
     const OF_SET: u16 = 2;
     const ELEMENTS: u16 = 3;
     const ELEMENT: u16 = 1;
     const KEY: u16 = 1;
     const VALUE: u16 = 1;
-    let Some(news) = netlink::of_nftables(message, NEW_ELEMENT) else { return false };
+    let Some(news) = netlink::of_netfilter(message, NEW_ELEMENT) else { return false };
     let is = |kind, name: &str| {
         attribute(news, kind).and_then(|found| found.strip_suffix(&[0])) == Some(name.as_bytes())
     };
@@ -221,6 +221,7 @@ fn in_memory() -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::netlink::{encoded, nested};
 
     /// In a network namespace of this thread's own.
     #[tokio::test]
@@ -248,23 +249,11 @@ mod tests {
 
     #[test]
     fn only_the_element_of_the_transaction_answers() {
-        let attribute = |kind: u16, value: &[u8]| {
-            let mut bytes = u16::try_from(value.len() + 4).unwrap().to_ne_bytes().to_vec();
-            bytes.extend(kind.to_ne_bytes());
-            bytes.extend(value);
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-            bytes
-        };
-        let nested = |kind: u16, value: &[u8]| attribute(kind | 0x8000, value);
         let announced = |set: &[u8], number: u32| {
-            let key = nested(1, &nested(1, &attribute(1, &number.to_ne_bytes())));
-            let names = [attribute(1, b"meshd\0"), attribute(2, set)].concat();
+            let key = nested(1, &nested(1, &encoded(1, &number.to_ne_bytes())));
+            let names = [encoded(1, b"meshd\0"), encoded(2, set)].concat();
             let body = [vec![0; 4], names, nested(3, &key)].concat();
-            let length = u32::try_from(netlink::HEADER + body.len()).unwrap();
-            let mut message = length.to_ne_bytes().to_vec();
-            message.extend(((10_u16 << 8) | 12).to_ne_bytes());
-            message.resize(netlink::HEADER, 0);
-            [message, body].concat()
+            netlink::request(netlink::NF_TABLES | 12, &body)
         };
         assert!(announces(&announced(b"done\0", 7), 7));
         assert!(!announces(&announced(b"done\0", 6), 7));
