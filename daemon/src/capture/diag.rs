@@ -14,6 +14,10 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 /// `struct inet_diag_req_v2`.
 const BODY: usize = 56;
+/// States of `net/tcp_states.h` in which a socket is nobody's end of a connection. The kernel
+/// offers a listener where it finds no connection, and what it keeps of one that has ended.
+const TIME_WAIT: u8 = 6;
+const LISTEN: u8 = 10;
 /// `struct inet_diag_msg`, after which attributes follow.
 const MESSAGE: usize = 72;
 
@@ -107,6 +111,9 @@ fn parse(answer: &[u8]) -> io::Result<Owner> {
         return Err(io::Error::from_raw_os_error(-error));
     }
     let message = answer.get(HEADER..).ok_or_else(short)?;
+    if [TIME_WAIT, LISTEN].contains(message.get(1).ok_or_else(short)?) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let uid = u32_at(message, 64).ok_or_else(short)?;
     let inode = u32_at(message, 68).ok_or_else(short)?;
     let attributes = message.get(MESSAGE..).ok_or_else(short)?;
@@ -114,4 +121,25 @@ fn parse(answer: &[u8]) -> io::Result<Owner> {
         .and_then(|value| value.get(..8)?.try_into().ok())
         .map_or(0, u64::from_ne_bytes);
     Ok(Owner { uid, inode, cgroup })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_listener_is_nobodys_end_of_a_connection() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let remote = server.local_addr().unwrap();
+        let client = TcpStream::connect(remote).unwrap();
+        let local = client.local_addr().unwrap();
+        let found = owner(Protocol::Tcp, local, remote).unwrap();
+        assert_ne!((found.inode, found.cgroup), (0, 0));
+
+        let elsewhere = SocketAddr::new(remote.ip(), 9);
+        let error = owner(Protocol::Tcp, remote, elsewhere).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
 }
