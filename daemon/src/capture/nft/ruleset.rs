@@ -50,9 +50,20 @@ impl Ruleset {
         format!("add table inet {TABLE} {{ {flags} }}\ndelete table inet {TABLE}\n{table}")
     }
 
+    /// Commands for the first port whose incoming traffic is taken. Every packet of the host is
+    /// asked by these rules, where nothing is taken for nothing.
+    pub(super) fn inbound(&self, table: &str) -> String {
+        let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
+        format!(
+            "add rule inet {table} pre meta l4proto . th dport @inbound goto inbound
+insert rule inet {table} udp_out ct direction reply ct mark & {mask:#x} == {captured:#x} goto back
+"
+        )
+    }
+
     /// The same kinds of rules under a name of their own, for the kernel to check.
     pub(super) fn trial(&self) -> String {
-        let mut text = self.table("meshd_trial", self.owner());
+        let mut text = self.table("meshd_trial", self.owner()) + &self.inbound("meshd_trial");
         text.push_str(
             "add set inet meshd_trial trial { type cgroupsv2; }
 add rule inet meshd_trial tcp_scopes socket cgroupv2 level 1 @trial goto tcp_all
@@ -163,7 +174,6 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         format!(
             "  chain udp_out {{
     type route hook output priority mangle; policy accept;
-    ct direction reply ct mark & {mask:#x} == {captured:#x} goto back
     meta l4proto != udp accept
     {own} goto own
 {alive}    ct direction reply accept
@@ -218,7 +228,8 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         )
     }
 
-    /// What arrives over loopback because we marked it, and from outside at a service's port.
+    /// What arrives over loopback because we marked it, and from outside at a service's port
+    /// ([`Self::inbound`]).
     /// After others have looked: `fib` takes a packet that has its socket already for one that
     /// came from nowhere, and firewalld's check of the way back, at 10, would drop it.
     fn arriving(&self) -> String {
@@ -229,14 +240,13 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
         format!(
             "  chain pre {{
     type filter hook prerouting priority 100; policy accept;
-    iif lo meta mark & {mask:#x} == {captured:#x} goto taken
-    meta l4proto . th dport @inbound goto inbound
+    meta l4proto udp iif lo meta mark & {mask:#x} == {captured:#x} goto taken
   }}
   chain taken {{
     ct direction reply accept
     udp dport 53 tproxy to :{dns} accept
     meta l4proto udp tproxy to :{udp} accept
-    meta l4proto udp reject
+    reject
   }}
   chain inbound {{
     {own} fib saddr type != local ct mark set ct mark & {keep:#x} | {captured:#x} accept

@@ -29,6 +29,8 @@ pub(in crate::capture) struct Table {
     loaded: Option<Ruleset>,
     /// Everything is in the table, as far as it is known.
     is_filled: bool,
+    /// Ports' incoming traffic is, or was, taken: what came in then may still be under way.
+    takes_inbound: bool,
 }
 
 impl Table {
@@ -43,9 +45,19 @@ impl Table {
         let child = Child::start(&program, site)?;
         let (config, site) = (config.clone(), site.clone());
         let (heartbeat, targets) = (None, Arc::clone(targets));
-        let (loaded, is_filled) = (None, false);
-        let mut table =
-            Self { config, program, site, child, heartbeat, scopes, targets, loaded, is_filled };
+        let (loaded, is_filled, takes_inbound) = (None, false, false);
+        let mut table = Self {
+            config,
+            program,
+            site,
+            child,
+            heartbeat,
+            scopes,
+            targets,
+            loaded,
+            is_filled,
+            takes_inbound,
+        };
         table.fill().await?;
         table.keep_alive()?;
         Ok(table)
@@ -61,7 +73,10 @@ impl Table {
             Some(old) => ruleset.instead_of(old),
             None => ruleset.text(),
         };
-        let text = table + &ruleset.first_lease() + &elements::change(&change) + &scopes;
+        self.takes_inbound |= !change.opened.is_empty();
+        let inbound = if self.takes_inbound { ruleset.inbound(TABLE) } else { String::new() };
+        let elements = inbound + &elements::change(&change);
+        let text = table + &ruleset.first_lease() + &elements + &scopes;
         self.child.replace(&text).await?;
         self.loaded = Some(ruleset);
         self.is_filled = true;
@@ -100,7 +115,11 @@ impl Table {
         targets: &Arc<Targets>,
     ) -> io::Result<()> {
         self.targets = Arc::clone(targets);
-        let text = elements::change(change) + &self.scopes.follow(change);
+        let mut text = elements::change(change) + &self.scopes.follow(change);
+        if !self.takes_inbound && !change.opened.is_empty() {
+            self.takes_inbound = true;
+            text.push_str(&Ruleset::new(&self.config).inbound(TABLE));
+        }
         self.obey(&text).await
     }
 
