@@ -86,6 +86,19 @@ struct {
 	MAP_UINT(max_entries, NOTES);
 } CONNECTS SECTION(".maps");
 
+/* The high bits of numbers, and until when in monotonic nanoseconds. */
+struct mesh_drawn {
+	__u64 high;
+	__u64 until;
+};
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, struct mesh_drawn);
+	MAP_UINT(max_entries, 1);
+} DRAWN SECTION(".maps");
+
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
 	MAP_TYPE(key, struct mesh_asker);

@@ -27,10 +27,13 @@ INLINE int refuse(struct bpf_sock_addr *ctx, enum call call)
 	return DENY;
 }
 
-/* Loopback is fast and lossless: pacing (the system's default may be bbr) only slows it. */
-INLINE void unpace(struct bpf_sock_addr *ctx)
+/* Loopback is fast and lossless: pacing (the system's default may be bbr) only slows it. What the
+ * default is elsewhere is not known. */
+INLINE void unpace(struct bpf_sock_addr *ctx, const struct mesh_config *config, int elsewhere)
 {
 	char reno[] = "reno";
+	if (!elsewhere && !(config->flags & PACED))
+		return;
 	set_socket_option(ctx, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof(reno));
 }
 
@@ -182,7 +185,7 @@ INLINE void plan(struct bpf_sock_addr *ctx, enum call call, struct mesh_address 
 		else
 			count(datagram ? COUNT_DATAGRAMS : COUNT_CONNECTIONS);
 		if (!datagram)
-			unpace(ctx);
+			unpace(ctx, settings, elsewhere != 0);
 	}
 	if (route->verdict == TO_ENDPOINT ||
 	    (call == CONNECT && route->verdict != PASS && route->verdict != REFUSE))

@@ -47,6 +47,8 @@ enum mesh_flag {
 	STRICT = 64,
 	/* Questions to name servers are traffic like any other. */
 	LEAVES_DNS = 128,
+	/* The congestion control connections have of themselves is a slow one on loopback. */
+	PACED = 256,
 };
 
 struct mesh_config {

@@ -3,14 +3,21 @@
 #include "address.h"
 #include "maps.h"
 
+INLINE __u64 random_bits(void)
+{
+	return (__u64)random_u32() << 32 | random_u32();
+}
+
+/* As much of it as a fake address has room for. */
+INLINE __u64 fitted(__u64 number, __u8 family)
+{
+	return family == AF_INET ? number & FAKE4_BITS : number;
+}
+
 /* A number nobody can foresee: who connects to a fake address directly finds nothing there. */
 INLINE __u64 random_number(__u8 family)
 {
-	__u64 number = random_u32();
-	if (family == AF_INET)
-		number &= FAKE4_BITS;
-	else
-		number |= (__u64)random_u32() << 32;
+	__u64 number = fitted(random_bits(), family);
 	return number ? number : 1;
 }
 
@@ -26,9 +33,12 @@ INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted,
 	wish->unused = 0;
 }
 
-/* Where the first attempts look: few enough to stay in the cache, more than are under way. */
-#define NEAR 1024u
+/* Where the first attempts look: more than are under way, and few enough to stay in the cache. */
+#define NEAR 256u
 #define NEAR_ATTEMPTS 4
+/* So long the numbers there have the same high bits, and what the kernel keeps of every address it
+ * is connected with (RTT, ports) stays in the cache, too. */
+#define DRAWN_NS (250 * 1000000ull)
 #define ATTEMPTS 12
 /* The kernel asks for such a connection no longer: nobody is going to accept it. */
 #define ABANDONED_NS (130 * 1000000000ll)
@@ -46,17 +56,30 @@ INLINE int occupy(struct mesh_note *note, __u64 held, __u64 number, const struct
 	return 1;
 }
 
+/* High bits for a number near by, the rest is 0. */
+INLINE __u64 drawn_bits(__u64 now)
+{
+	__u32 only = 0;
+	struct mesh_drawn *drawn = map_lookup(&DRAWN, &only);
+	if (!drawn)
+		return 0;
+	if (drawn->until < now) {
+		drawn->high = random_bits() & ~(__u64)(NOTES - 1);
+		drawn->until = now + DRAWN_NS;
+	}
+	return drawn->high;
+}
+
 /* 0 = no place was free. */
 INLINE __u64 note_connect(const struct mesh_address *wanted, __u64 workload)
 {
 	struct mesh_wish wish;
 	fill_wish(&wish, wanted, workload);
+	__u64 high = fitted(drawn_bits(wish.at), wanted->family);
 #pragma clang loop unroll(disable)
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		int near = attempt < NEAR_ATTEMPTS;
-		__u64 number = random_number(wanted->family);
-		if (near)
-			number &= ~(__u64)(NOTES - NEAR);
+		__u64 number = near ? high | random_u32() % NEAR : random_number(wanted->family);
 		__u32 at = number % NOTES;
 		struct mesh_note *note = map_lookup(&CONNECTS, &at);
 		if (!note || !number)
@@ -73,12 +96,12 @@ INLINE __u64 note_connect(const struct mesh_address *wanted, __u64 workload)
 }
 
 /* 0 = no number was free, which takes tens of thousands of flows. */
-INLINE __u64 note(void *map, const struct mesh_wish *wish)
+INLINE __u64 note_new_flow(const struct mesh_wish *wish)
 {
 #pragma unroll
 	for (int attempt = 0; attempt < 4; attempt++) {
 		__u64 number = random_number(wish->wanted.family);
-		if (!map_update(map, &number, wish, BPF_NOEXIST))
+		if (!map_update(&FLOWS, &number, wish, BPF_NOEXIST))
 			return number;
 	}
 	return 0;
@@ -97,7 +120,7 @@ INLINE __u64 note_flow(const struct mesh_address *wanted, __u64 workload)
 		return *known;
 	struct mesh_wish wish;
 	fill_wish(&wish, wanted, workload);
-	__u64 number = note(&FLOWS, &wish);
+	__u64 number = note_new_flow(&wish);
 	if (number)
 		map_update(&ASKERS, &asker, &number, BPF_ANY);
 	return number;

@@ -40,6 +40,7 @@ pub struct Rules {
     settings: Settings,
     /// What applications see as their source; unspecified = there is none.
     sources: (Ipv4Addr, Ipv6Addr),
+    paced: bool,
     netns: HashMap<MapData, u64, RawNetns>,
     scopes: Scopes,
     destinations: Destinations,
@@ -53,6 +54,7 @@ impl Rules {
             written: None,
             settings,
             sources: (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
+            paced: true,
             netns: take(ebpf, "NETNS")?,
             scopes: Scopes::take(ebpf)?,
             destinations: Destinations::take(ebpf)?,
@@ -77,6 +79,16 @@ impl Rules {
     /// The kernel refused.
     pub fn set_absence(&mut self, fail_closed: bool, strict: bool) -> Result<(), MapError> {
         self.settings = Settings { fail_closed, strict, ..self.settings };
+        self.write()
+    }
+
+    /// New connections have a congestion control of themselves that is slow on loopback, as long
+    /// as nothing else is said: captured ones get another.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn set_paced(&mut self, paced: bool) -> Result<(), MapError> {
+        self.paced = paced;
         self.write()
     }
 
@@ -193,7 +205,8 @@ impl Rules {
                 | self.exclusions.flags()
                 | when(fail_closed, flags::FAIL_CLOSED)
                 | when(strict, flags::STRICT)
-                | when(self.settings.leaves_dns, flags::LEAVES_DNS),
+                | when(self.settings.leaves_dns, flags::LEAVES_DNS)
+                | when(self.paced, flags::PACED),
             source4,
             source6: words(self.sources.1.into()),
             tcp_port,

@@ -30,6 +30,7 @@ pub(crate) mod flags {
     pub(crate) const FAIL_CLOSED: u32 = 32;
     pub(crate) const STRICT: u32 = 64;
     pub(crate) const LEAVES_DNS: u32 = 128;
+    pub(crate) const PACED: u32 = 256;
 }
 
 /// Transport protocol numbers as in an IP header.

@@ -67,6 +67,30 @@ fn odd_clients_are_captured_too() {
     }
 }
 
+/// Prints the congestion control of a captured connection.
+const CONTROL: &str = "import socket
+s = socket.create_connection(('web.mesh', 80))
+print(s.getsockopt(socket.IPPROTO_TCP, 13, 16).rstrip(b'\\0').decode())";
+
+/// bbr runs loopback at a fifth of its speed. What does not is left alone, also when it becomes the
+/// default meanwhile.
+#[test]
+fn captured_connection_is_not_paced() {
+    needs_root!();
+    let (node, _web) = node_with_web();
+    for (default, wanted) in [("reno", "reno"), ("bbr", "reno"), ("cubic", "cubic")] {
+        let set = format!("net.ipv4.tcp_congestion_control={default}");
+        let set = node.netns.command("sysctl").args(["-qw", &set]).status();
+        if !set.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED (this kernel has no {default})");
+            continue;
+        }
+        until(&format!("{default} becomes {wanted}"), Duration::from_secs(5), || {
+            node.run("cli", &["python3", "-c", CONTROL]).exits(0).stdout.trim() == wanted
+        });
+    }
+}
+
 /// Tied to a device, a socket cannot reach loopback: it goes its own way, but to no name.
 #[test]
 fn socket_tied_to_a_device_goes_direct() {

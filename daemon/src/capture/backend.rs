@@ -185,7 +185,7 @@ impl Backend {
         match self {
             Self::Nft(nft) => nft.mend().await,
             Self::Iptables(iptables) => iptables.mend().await,
-            Self::Ebpf(ebpf) => ebpf.leave_out().map(|()| None).map_err(io::Error::other),
+            Self::Ebpf(ebpf) => ebpf.catch_up().map(|()| None).map_err(io::Error::other),
             Self::Netns(_) | Self::None => Ok(None),
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Ebpf {
     mount: Mount,
     /// The sources applications see, as last told to the programs.
     sources: Option<(std::net::Ipv4Addr, std::net::Ipv6Addr)>,
+    /// As last told to the programs.
+    paced: bool,
     leads: Leads,
     /// Ids of the cgroups that are left out, as last told to the programs.
     left_out: BTreeSet<u64>,
@@ -79,6 +81,7 @@ impl Ebpf {
             heartbeat: None,
             mount,
             sources: None,
+            paced: true,
             leads: Leads::new(),
             left_out: BTreeSet::new(),
             pinned: false,
@@ -94,6 +97,7 @@ impl Ebpf {
     /// Returns the number of programs.
     pub(super) fn attach(&mut self, targets: &Targets) -> io::Result<u32> {
         self.refresh(&own_addresses()).map_err(io::Error::other)?;
+        self.follow_pacing().map_err(io::Error::other)?;
         let change = plan::difference(&Targets::default(), targets);
         if let Err(problem) = self.update(&change) {
             warn!(problem, "not everything is captured");

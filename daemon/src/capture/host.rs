@@ -45,6 +45,13 @@ pub(super) fn has_ipv6() -> bool {
     UdpSocket::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).is_ok()
 }
 
+/// New connections get a congestion control that is slow on loopback: any but the two that are
+/// known not to be, above all bbr.
+pub(super) fn paces_connections() -> bool {
+    let default = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
+    !default.is_ok_and(|name| ["reno", "cubic"].contains(&name.trim()))
+}
+
 /// Identifies this network namespace to BPF programs.
 pub(super) fn netns_cookie() -> io::Result<u64> {
     cookie_of(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?)

@@ -138,8 +138,22 @@ impl Ebpf {
         self.leave_out()
     }
 
+    /// Follows what [`Self::is_outdated`] found.
+    pub(in super::super) fn catch_up(&mut self) -> Result<(), String> {
+        self.follow_pacing()?;
+        self.leave_out()
+    }
+
+    pub(super) fn follow_pacing(&mut self) -> Result<(), String> {
+        let paced = host::paces_connections();
+        let set = self.rules.set_paced(paced);
+        set.map_err(|error| format!("congestion control: {error}"))?;
+        self.paced = paced;
+        Ok(())
+    }
+
     /// A cgroup that was made anew has another id.
-    pub(in super::super) fn leave_out(&mut self) -> Result<(), String> {
+    fn leave_out(&mut self) -> Result<(), String> {
         let now = self.excluded_cgroups();
         for gone in &self.left_out - &now {
             // It held nobody any more, or is to be captured again.
@@ -154,9 +168,9 @@ impl Ebpf {
         Ok(())
     }
 
-    /// The cgroups to leave out have come or gone since.
+    /// The cgroups to leave out have come or gone since, or connections begin differently.
     pub(in super::super) fn is_outdated(&self) -> bool {
-        self.excluded_cgroups() != self.left_out
+        self.excluded_cgroups() != self.left_out || host::paces_connections() != self.paced
     }
 
     fn excluded_cgroups(&self) -> BTreeSet<u64> {
