@@ -14,6 +14,7 @@
 
 HELPER(void *, map_lookup, BPF_FUNC_map_lookup_elem, void *, const void *);
 HELPER(long, map_update, BPF_FUNC_map_update_elem, void *, const void *, const void *, __u64);
+HELPER(long, map_delete, BPF_FUNC_map_delete_elem, void *, const void *);
 HELPER(__u64, monotonic_ns, BPF_FUNC_ktime_get_ns, void);
 HELPER(__u32, random_u32, BPF_FUNC_get_prandom_u32, void);
 HELPER(__u64, current_ancestor_cgroup, BPF_FUNC_get_current_ancestor_cgroup_id, int);
@@ -24,7 +25,6 @@ HELPER(__u64, netns_cookie, BPF_FUNC_get_netns_cookie, void *);
 HELPER(__u64, socket_cookie, BPF_FUNC_get_socket_cookie, void *);
 HELPER(long, set_socket_option, BPF_FUNC_setsockopt, void *, int, int, void *, int);
 HELPER(long, bind_source, BPF_FUNC_bind, void *, void *, int);
-HELPER(void *, socket_storage, BPF_FUNC_sk_storage_get, void *, void *, void *, __u64);
 HELPER(int, set_result, BPF_FUNC_set_retval, int);
 HELPER(long, assign_socket, BPF_FUNC_sk_assign, void *, void *, __u64);
 HELPER(long, release_socket, BPF_FUNC_sk_release, void *);

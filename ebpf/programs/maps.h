@@ -139,12 +139,14 @@ struct {
 	MAP_UINT(max_entries, 32768);
 } DISGUISED SECTION(".maps");
 
-/* Goes with the socket. */
+/* By the socket's cookie, until it is closed (release.c): storage of the socket's own would cost
+ * several times as much. */
 struct {
-	MAP_UINT(type, BPF_MAP_TYPE_SK_STORAGE);
+	MAP_UINT(type, BPF_MAP_TYPE_HASH);
 	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
-	MAP_TYPE(key, int);
+	MAP_TYPE(key, __u64);
 	MAP_TYPE(value, struct mesh_connected);
+	MAP_UINT(max_entries, 262144);
 } CONNECTED SECTION(".maps");
 
 struct {

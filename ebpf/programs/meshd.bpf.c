@@ -3,6 +3,7 @@
 #include "getpeername.c"
 #include "inbound.c"
 #include "recvmsg.c"
+#include "release.c"
 #include "sendmsg.c"
 
 /* No helper that asks for more is used. */

@@ -34,7 +34,8 @@ INLINE struct mesh_address peer4(struct bpf_sock_addr *ctx)
 /* What a socket asked for that is connected to `peer`; 0 = it is not, or asked for just that. */
 INLINE struct mesh_address *asked_for(struct bpf_sock_addr *ctx, const struct mesh_address *peer)
 {
-	struct mesh_connected *connected = ctx->sk ? socket_storage(&CONNECTED, ctx->sk, 0, 0) : 0;
+	__u64 cookie = socket_cookie(ctx);
+	struct mesh_connected *connected = map_lookup(&CONNECTED, &cookie);
 	return connected && is_same(&connected->actual, peer) ? &connected->wanted : 0;
 }
 

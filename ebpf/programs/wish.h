@@ -143,10 +143,7 @@ INLINE int is_own_flow(const struct mesh_address *fake, __u64 workload)
 INLINE void remember(struct bpf_sock_addr *ctx, const struct mesh_address *wanted,
 		     const struct mesh_address *actual)
 {
-	struct mesh_connected *connected =
-		socket_storage(&CONNECTED, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!connected)
-		return;
-	connected->wanted = *wanted;
-	connected->actual = *actual;
+	__u64 cookie = socket_cookie(ctx);
+	struct mesh_connected connected = { .wanted = *wanted, .actual = *actual };
+	map_update(&CONNECTED, &cookie, &connected, BPF_ANY);
 }

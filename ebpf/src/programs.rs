@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::{CgroupAttachMode, CgroupSockAddr, SkLookup};
+use aya::programs::{
+    CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, ProgramError, SkLookup,
+};
 use aya::{Ebpf, EbpfLoader};
 
 use crate::report::{self, Hook, Report};
@@ -17,7 +19,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/me
 const STATE_MAPS: [&str; 4] = ["CONNECTED", "FLOWS", "ASKERS", "PEERS"];
 
 /// Layout of what is in [`STATE_MAPS`]; part of their file names. Raised when one changes.
-const STATE_LAYOUT: u32 = 1;
+const STATE_LAYOUT: u32 = 2;
 
 /// The programs, loaded. Dropped, those not pinned are detached.
 #[derive(Debug)]
@@ -66,9 +68,10 @@ impl Programs {
     pub fn load(settings: Settings, kept: Option<&Path>) -> Result<(Self, Parts), LoadError> {
         let mut ebpf = load_object(kept)?;
         for hook in Hook::ALL {
-            let loaded = match hook.attach_type() {
-                Some(_) => sock_addr(&mut ebpf, hook)?.load(),
-                None => sk_lookup(&mut ebpf, hook)?.load(),
+            let loaded = match hook {
+                Hook::Inbound => program::<SkLookup>(&mut ebpf, hook)?.load(),
+                Hook::Release => program::<CgroupSock>(&mut ebpf, hook)?.load(),
+                _ => program::<CgroupSockAddr>(&mut ebpf, hook)?.load(),
             };
             loaded.map_err(|source| LoadError::Program { name: hook.program(), source })?;
         }
@@ -132,16 +135,26 @@ impl Programs {
     ) -> Result<FdLink, LoadError> {
         let name = hook.program();
         let refused = |source| LoadError::Program { name, source };
-        if hook.attach_type().is_none() {
-            let program = sk_lookup(&mut self.ebpf, hook)?;
-            let link = program.attach(netns).and_then(|id| program.take_link(id));
-            return link.map(FdLink::from).map_err(refused);
+        let no_link = |source| LoadError::Link { name, source };
+        // The only mode links know; they stack with other programs all the same.
+        let mode = CgroupAttachMode::Single;
+        match hook {
+            Hook::Inbound => {
+                let program = program::<SkLookup>(&mut self.ebpf, hook)?;
+                let link = program.attach(netns).and_then(|id| program.take_link(id));
+                link.map(FdLink::from).map_err(refused)
+            }
+            Hook::Release => {
+                let program = program::<CgroupSock>(&mut self.ebpf, hook)?;
+                let link = program.attach(cgroup, mode).and_then(|id| program.take_link(id));
+                FdLink::try_from(link.map_err(refused)?).map_err(no_link)
+            }
+            _ => {
+                let program = program::<CgroupSockAddr>(&mut self.ebpf, hook)?;
+                let link = program.attach(cgroup, mode).and_then(|id| program.take_link(id));
+                FdLink::try_from(link.map_err(refused)?).map_err(no_link)
+            }
         }
-        let program = sock_addr(&mut self.ebpf, hook)?;
-        // "Single" is the only mode links know; it stacks with other programs all the same.
-        let link = program.attach(cgroup, CgroupAttachMode::Single);
-        let link = link.and_then(|id| program.take_link(id)).map_err(refused)?;
-        FdLink::try_from(link).map_err(|source| LoadError::Link { name, source })
     }
 
     fn pin_state(&self, folder: &Path) -> Result<(), LoadError> {
@@ -205,13 +218,10 @@ fn load_object(kept: Option<&Path>) -> Result<Ebpf, LoadError> {
     loaded.map_err(LoadError::Object)
 }
 
-fn sock_addr(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut CgroupSockAddr, LoadError> {
-    let name = hook.program();
-    let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
-    program.try_into().map_err(|source| LoadError::Program { name, source })
-}
-
-fn sk_lookup(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut SkLookup, LoadError> {
+fn program<'a, P>(ebpf: &'a mut Ebpf, hook: Hook) -> Result<&'a mut P, LoadError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
     let name = hook.program();
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(|source| LoadError::Program { name, source })

@@ -10,6 +10,7 @@ use aya::programs::{ProgramInfo, loaded_programs};
 /// without its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
+    Release,
     Peer4,
     Peer6,
     Receive4,
@@ -35,7 +36,8 @@ pub struct Report {
 }
 
 impl Hook {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Release,
         Self::Peer4,
         Self::Peer6,
         Self::Receive4,
@@ -49,6 +51,7 @@ impl Hook {
 
     pub const fn program(self) -> &'static str {
         match self {
+            Self::Release => "meshd_rel",
             Self::Peer4 => "meshd_p4",
             Self::Peer6 => "meshd_p6",
             Self::Receive4 => "meshd_r4",
@@ -64,6 +67,7 @@ impl Hook {
     /// As sections and `bpftool` call it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Release => "cgroup/sock_release",
             Self::Peer4 => "cgroup/getpeername4",
             Self::Peer6 => "cgroup/getpeername6",
             Self::Receive4 => "cgroup/recvmsg4",
@@ -87,6 +91,7 @@ impl Hook {
             Self::Receive6 => Some(20),
             Self::Peer4 => Some(29),
             Self::Peer6 => Some(30),
+            Self::Release => Some(34),
             Self::Inbound => None,
         }
     }

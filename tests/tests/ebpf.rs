@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mesh_tests::host::{cgroup2, installed};
+use mesh_tests::probe::Ask;
 use mesh_tests::wait::{pause, until};
 use mesh_tests::{Backend, Node, needs_root};
 
@@ -65,6 +66,36 @@ fn odd_clients_are_captured_too() {
         let seen = web.seen().pop().expect("a request");
         assert!(seen.head.one("x-request-id").is_some(), "{kind} went around the mesh");
     }
+}
+
+/// How many sockets the programs know of that are connected with something else than they asked for.
+fn connected(node: &Node) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{}/fdinfo", node.pid())).unwrap().flatten();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    let of_it = |text: &String| text.contains("key_size:\t8\nvalue_size:\t40\n");
+    let text = texts.into_iter().find(of_it).expect("the map CONNECTED");
+    let id = text.lines().find_map(|line| line.strip_prefix("map_id:\t")).expect("an id");
+    let dump = Command::new("bpftool").args(["-j", "map", "dump", "id", id]).output().unwrap();
+    let entries: serde_json::Value = serde_json::from_slice(&dump.stdout).unwrap();
+    entries.as_array().expect("a list").len()
+}
+
+#[test]
+fn what_a_socket_asked_for_is_known_as_long_as_it_is_open() {
+    needs_root!();
+    if !installed("bpftool") {
+        eprintln!("SKIPPED (needs bpftool)");
+        return;
+    }
+    let (node, _web) = node_with_web();
+    let (mut held, mut brief) = (node.run_as("held"), node.run_as("brief"));
+    held.ask(&Ask::Hold { address: "127.0.0.1:8080".to_owned(), count: 20 });
+    for _ in 0..50 {
+        assert!(brief.get("127.0.0.1:8080", "/x").ends_with("v1 GET /x 0"));
+    }
+    until("only what is open is known", Duration::from_secs(3), || connected(&node) == 20);
+    drop(held);
+    until("nothing is", Duration::from_secs(3), || connected(&node) == 0);
 }
 
 /// Prints the congestion control of a captured connection.
