@@ -10,7 +10,7 @@ use aya::programs::{
 };
 use aya::{Ebpf, EbpfLoader};
 
-use crate::report::{self, Hook, Report};
+use crate::report::{self, Hook, Kind, Report};
 use crate::{Clients, Counters, Inbound, Lease, LoadError, Rules, Settings, Wishes};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/meshd.bpf.o"));
@@ -68,10 +68,10 @@ impl Programs {
     pub fn load(settings: Settings, kept: Option<&Path>) -> Result<(Self, Parts), LoadError> {
         let mut ebpf = load_object(kept)?;
         for hook in Hook::ALL {
-            let loaded = match hook {
-                Hook::Inbound => program::<SkLookup>(&mut ebpf, hook)?.load(),
-                Hook::Release => program::<CgroupSock>(&mut ebpf, hook)?.load(),
-                _ => program::<CgroupSockAddr>(&mut ebpf, hook)?.load(),
+            let loaded = match hook.kind() {
+                Kind::Address => program::<CgroupSockAddr>(&mut ebpf, hook)?.load(),
+                Kind::Socket => program::<CgroupSock>(&mut ebpf, hook)?.load(),
+                Kind::Lookup => program::<SkLookup>(&mut ebpf, hook)?.load(),
             };
             loaded.map_err(|source| LoadError::Program { name: hook.program(), source })?;
         }
@@ -138,21 +138,21 @@ impl Programs {
         let no_link = |source| LoadError::Link { name, source };
         // The only mode links know; they stack with other programs all the same.
         let mode = CgroupAttachMode::Single;
-        match hook {
-            Hook::Inbound => {
-                let program = program::<SkLookup>(&mut self.ebpf, hook)?;
-                let link = program.attach(netns).and_then(|id| program.take_link(id));
-                link.map(FdLink::from).map_err(refused)
+        match hook.kind() {
+            Kind::Address => {
+                let program = program::<CgroupSockAddr>(&mut self.ebpf, hook)?;
+                let link = program.attach(cgroup, mode).and_then(|id| program.take_link(id));
+                FdLink::try_from(link.map_err(refused)?).map_err(no_link)
             }
-            Hook::Release => {
+            Kind::Socket => {
                 let program = program::<CgroupSock>(&mut self.ebpf, hook)?;
                 let link = program.attach(cgroup, mode).and_then(|id| program.take_link(id));
                 FdLink::try_from(link.map_err(refused)?).map_err(no_link)
             }
-            _ => {
-                let program = program::<CgroupSockAddr>(&mut self.ebpf, hook)?;
-                let link = program.attach(cgroup, mode).and_then(|id| program.take_link(id));
-                FdLink::try_from(link.map_err(refused)?).map_err(no_link)
+            Kind::Lookup => {
+                let program = program::<SkLookup>(&mut self.ebpf, hook)?;
+                let link = program.attach(netns).and_then(|id| program.take_link(id));
+                link.map(FdLink::from).map_err(refused)
             }
         }
     }

@@ -22,6 +22,16 @@ pub enum Hook {
     Connect6,
 }
 
+/// What a program is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A socket and an address somebody asked for.
+    Address,
+    Socket,
+    /// A packet nobody has a connection for.
+    Lookup,
+}
+
 /// One program of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -77,6 +87,21 @@ impl Hook {
             Self::Send6 => "cgroup/sendmsg6",
             Self::Connect4 => "cgroup/connect4",
             Self::Connect6 => "cgroup/connect6",
+        }
+    }
+
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Release => Kind::Socket,
+            Self::Inbound => Kind::Lookup,
+            Self::Peer4
+            | Self::Peer6
+            | Self::Receive4
+            | Self::Receive6
+            | Self::Send4
+            | Self::Send6
+            | Self::Connect4
+            | Self::Connect6 => Kind::Address,
         }
     }
 
