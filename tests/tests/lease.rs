@@ -147,6 +147,6 @@ fn pins(node: &Node) -> Vec<PathBuf> {
         .map(|entry| entry.expect("pin").path())
         .collect();
     found.sort();
-    assert_eq!(found.len(), 13, "{found:?}");
+    assert_eq!(found.len(), 14, "{found:?}");
     found
 }
