@@ -36,10 +36,10 @@ INLINE void fill_wish(struct mesh_wish *wish, const struct mesh_address *wanted,
 /* Where the first attempts look: more than are under way, and few enough to stay in the cache. */
 #define NEAR 256u
 #define NEAR_ATTEMPTS 4
-/* So long the numbers there have the same high bits, and what the kernel keeps of every address it
+#define ATTEMPTS 12
+/* So long the numbers near by have the same high bits, and what the kernel keeps of every address it
  * is connected with (RTT, ports) stays in the cache, too. */
 #define DRAWN_NS (250 * 1000000ull)
-#define ATTEMPTS 12
 /* The kernel asks for such a connection no longer: nobody is going to accept it. */
 #define ABANDONED_NS (130 * 1000000000ll)
 /* Where thousands are left, this long is long enough. */

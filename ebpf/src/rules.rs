@@ -92,6 +92,12 @@ impl Rules {
         self.write()
     }
 
+    /// See [`Self::set_paced`].
+    #[must_use]
+    pub const fn is_paced(&self) -> bool {
+        self.paced
+    }
+
     /// Captures in the network namespace with this cookie too, where meshd listens; applications
     /// there see `sources` as their own.
     ///

@@ -38,8 +38,6 @@ pub(super) struct Ebpf {
     mount: Mount,
     /// The sources applications see, as last told to the programs.
     sources: Option<(std::net::Ipv4Addr, std::net::Ipv6Addr)>,
-    /// As last told to the programs.
-    paced: bool,
     leads: Leads,
     /// Ids of the cgroups that are left out, as last told to the programs.
     left_out: BTreeSet<u64>,
@@ -81,7 +79,6 @@ impl Ebpf {
             heartbeat: None,
             mount,
             sources: None,
-            paced: true,
             leads: Leads::new(),
             left_out: BTreeSet::new(),
             pinned: false,

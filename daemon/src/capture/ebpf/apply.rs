@@ -145,11 +145,8 @@ impl Ebpf {
     }
 
     pub(super) fn follow_pacing(&mut self) -> Result<(), String> {
-        let paced = host::paces_connections();
-        let set = self.rules.set_paced(paced);
-        set.map_err(|error| format!("congestion control: {error}"))?;
-        self.paced = paced;
-        Ok(())
+        let set = self.rules.set_paced(host::paces_connections());
+        set.map_err(|error| format!("congestion control: {error}"))
     }
 
     /// A cgroup that was made anew has another id.
@@ -170,7 +167,8 @@ impl Ebpf {
 
     /// The cgroups to leave out have come or gone since, or connections begin differently.
     pub(in super::super) fn is_outdated(&self) -> bool {
-        self.excluded_cgroups() != self.left_out || host::paces_connections() != self.paced
+        self.excluded_cgroups() != self.left_out
+            || host::paces_connections() != self.rules.is_paced()
     }
 
     fn excluded_cgroups(&self) -> BTreeSet<u64> {

@@ -229,9 +229,9 @@ add rule inet meshd_trial tcp_scopes meta skuid @uids goto tcp_mesh
     }
 
     /// What arrives over loopback because we marked it, and from outside at a service's port
-    /// ([`Self::inbound`]).
-    /// After others have looked: `fib` takes a packet that has its socket already for one that
-    /// came from nowhere, and firewalld's check of the way back, at 10, would drop it.
+    /// ([`Self::inbound`]), after others have looked: `fib` takes a packet that has its socket
+    /// already for one that came from nowhere, and firewalld's check of the way back, at 10, would
+    /// drop it.
     fn arriving(&self) -> String {
         let (own, alive) = (self.own(), self.alive());
         let (mask, captured) = (self.config.mark_mask, self.config.mark_captured);
